@@ -1,0 +1,81 @@
+//! `Finding`: one diagnosis with the numbers behind it and what to do about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::ResourceId;
+
+/// How urgent a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Will become a problem.
+    Warning,
+    /// Is one.
+    Critical,
+}
+
+/// The causes this version tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Diagnosis {
+    /// A needed signal is stale or absent.
+    Blind,
+    /// A resource is in transition.
+    Actuating,
+    /// One shard or key rejects while the stream as a whole has room.
+    HotShard,
+    /// The stream takes in less than is offered, or soon will.
+    IngestShort,
+    /// Write capacity of a table or index is short.
+    SinkShort,
+    /// Read capacity of a table or index is short.
+    SinkReadShort,
+    /// Write capacity is short and at its upper bound.
+    SinkLimit,
+    /// One partition key is at its 1,000 WCU/s: more capacity does not help.
+    HotItem,
+    /// The function fails for reasons of its own.
+    FunctionFault,
+    /// Invocations run into the function's timeout.
+    FunctionTimeout,
+    /// Reserved or account concurrency limits the consumer.
+    ConcurrencyLimit,
+    /// Shared readers are at the stream's read limit.
+    ReadShort,
+    /// The consumer has too few slots.
+    ConsumerShort,
+    /// The consumer lags and none of the known causes is there.
+    Unknown,
+    /// Iterator age approaches retention: records will be lost.
+    RetentionAtRisk,
+}
+
+/// One number behind a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What it is, with its unit, e.g. `iterator age s`.
+    pub name: String,
+    /// Value.
+    pub value: f64,
+    /// The limit or threshold it is held against, if any.
+    pub limit: Option<f64>,
+}
+
+/// One diagnosis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The cause.
+    pub diagnosis: Diagnosis,
+    /// How urgent.
+    pub severity: Severity,
+    /// Where.
+    pub resource: ResourceId,
+    /// One sentence: what is seen and what it means.
+    pub summary: String,
+    /// The numbers.
+    pub evidence: Vec<Evidence>,
+    /// What the operator does, or what a person must do.
+    pub remedy: String,
+}

@@ -1,0 +1,179 @@
+//! The types of memory. All of them are bounded: windows are pruned by time when they are written to.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    diagnose::Finding,
+    model::{Failure, ResourceId, ShardCount},
+    plan::Step,
+    scale::{Hold, Term},
+};
+
+/// Everything remembered of one pipeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// Layout version of this record; a store refuses a newer one.
+    pub version: u32,
+    /// Calls of UpdateShardCount.
+    pub reshards: ReshardLedger,
+    /// Set when both copies of the ledger were missing: nothing scales in before this.
+    pub no_scale_in_before: Option<Timestamp>,
+    /// The stream as last seen, to notice other people's resharding.
+    pub stream_seen: Option<StreamSeen>,
+    /// Recommendations per scaled field (`stream/x shards`, `table/y write`, …), oldest first.
+    pub recommendations: BTreeMap<String, Vec<Recommendation>>,
+    /// Minutes of demand per table and index (`table/y`, `table/y/index/z`), oldest first.
+    pub sink_samples: BTreeMap<String, Vec<SinkSample>>,
+    /// True processing rate per slot (records/s) of healthy minutes, by consumer, oldest first.
+    pub slot_rates: BTreeMap<String, Vec<Recommendation>>,
+    /// Last change per scaled field that we made or noticed, for cool-downs.
+    pub last_change: BTreeMap<String, Timestamp>,
+    /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
+    pub drained_since: Option<Timestamp>,
+}
+
+impl Memory {
+    /// The layout version this build writes.
+    pub const VERSION: u32 = 1;
+
+    /// A memory that knows nothing yet.
+    pub fn empty() -> Self {
+        Self {
+            version: Self::VERSION,
+            reshards: ReshardLedger { entries: Vec::new(), exhausted_until: None },
+            no_scale_in_before: None,
+            stream_seen: None,
+            recommendations: BTreeMap::new(),
+            sink_samples: BTreeMap::new(),
+            slot_rates: BTreeMap::new(),
+            last_change: BTreeMap::new(),
+            drained_since: None,
+        }
+    }
+}
+
+/// Calls of UpdateShardCount on one stream, ours and others', of the last 24 h.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReshardLedger {
+    /// Entries, oldest first.
+    pub entries: Vec<LedgerEntry>,
+    /// AWS refused a call for quota: none is made before this.
+    pub exhausted_until: Option<Timestamp>,
+}
+
+/// One entry of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerEntry {
+    /// When.
+    pub at: Timestamp,
+    /// Whose.
+    pub kind: LedgerEntryKind,
+}
+
+/// Whose call an entry stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LedgerEntryKind {
+    /// We called.
+    Ours,
+    /// The open shard count changed and it was not us.
+    Foreign,
+    /// Both copies were lost: assumed used.
+    Assumed,
+}
+
+/// The stream as last seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSeen {
+    /// Open shards when it was last ACTIVE.
+    pub open_shards: ShardCount,
+    /// What our last call asked for, until it is seen to have settled.
+    pub pending_target: Option<ShardCount>,
+    /// When it was seen.
+    pub at: Timestamp,
+}
+
+/// One recommendation (or sample) of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// When.
+    pub at: Timestamp,
+    /// Value.
+    pub value: f64,
+}
+
+/// One minute of demand on a table or index.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SinkSample {
+    /// Start of the minute.
+    pub at: Timestamp,
+    /// Invocations per second of each consumer that writes to it.
+    pub invocations: BTreeMap<String, f64>,
+    /// Records per second processed.
+    pub records: f64,
+    /// Consumed write units per second.
+    pub write: f64,
+    /// Consumed read units per second.
+    pub read: f64,
+    /// Whether writes were throttled in this minute: then demand was higher than consumption.
+    pub throttled: bool,
+}
+
+/// A mutating call that is about to be made, or was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// Ascending number inside the store.
+    pub id: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The call.
+    pub step: Step,
+    /// What became of it.
+    pub state: IntentState,
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IntentState {
+    /// Written before the call; a crash leaves it here and the effect is unknown.
+    Pending,
+    /// AWS accepted it.
+    Accepted {
+        /// When.
+        at: Timestamp,
+    },
+    /// AWS (or our gate) refused it, or its effect is unknown.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// One cycle's decision: what was seen, concluded and done. Only cycles that change something are stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// Ascending number inside the store.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// The formula terms.
+    pub terms: Vec<Term>,
+    /// What was held back.
+    pub holds: Vec<Hold>,
+    /// What was done, in words, by resource.
+    pub actions: Vec<(ResourceId, String)>,
+}
