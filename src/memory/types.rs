@@ -95,6 +95,8 @@ pub struct StreamSeen {
     pub open_shards: ShardCount,
     /// What our last call asked for, until it is seen to have settled.
     pub pending_target: Option<ShardCount>,
+    /// When that call was noted.
+    pub pending_since: Option<Timestamp>,
     /// When it was seen.
     pub at: Timestamp,
 }

@@ -1,5 +1,23 @@
 //! Estimators, joint sizing, quota ledger, guards → [`Targets`], with every formula term kept. Pure.
+//!
+//! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
+//! [`size`] (what each resource should be now). What always holds: a target is inside the spec's bounds; a
+//! shard target is at most double and at least half of the live count; nothing is lowered on missing
+//! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
+mod consumers;
+mod guards;
+mod learn;
+mod ledger;
+mod model;
+mod sinks;
+mod size;
+mod stream;
 mod targets;
 
+pub use learn::learn;
+pub use ledger::{
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,
+};
+pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};

@@ -1,0 +1,244 @@
+//! Symptoms: what the signals of the last minutes say of the stream, a consumer, a table or index.
+//!
+//! All rates are per second; the signals carry sums per minute. "Now" is the higher of the newest minute
+//! and the mean of the newest two: a single low minute does not hide a rise.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    model::{CapacityFacts, Facts, IndexSignals, MappingFacts, Signal, Signals, StreamFacts},
+    spec::{ConsumerSpec, Pipeline, ScalingPolicy},
+};
+
+/// Bytes in a KiB.
+pub const KIB: f64 = 1024.0;
+/// Records a shard takes a second (Kinesis developer guide, "Quotas and limits").
+pub const SHARD_RECORDS_PER_SECOND: f64 = 1000.0;
+/// Bytes a shard takes a second, 1 MiB (same source).
+pub const SHARD_BYTES_PER_SECOND: f64 = KIB * KIB;
+/// A minute in seconds.
+const MINUTE: f64 = 60.0;
+
+/// What is offered to the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamLoad {
+    /// Records/s accepted now.
+    pub accepted: f64,
+    /// Records/s offered now: accepted + rejected, clamped, because rejected records are often sent again.
+    pub offered: f64,
+    /// Bytes/s offered now.
+    pub offered_bytes: f64,
+    /// Offered records/s of each minute, oldest first.
+    pub history: Vec<(Timestamp, f64)>,
+    /// Rejected share of the offered records in the newest minute.
+    pub rejected_ratio: f64,
+    /// More than the policy's share was rejected in two of the last three minutes.
+    pub rejecting: bool,
+    /// Offered now over what the open shards take, by the tighter of records and bytes.
+    pub utilization: f64,
+}
+
+/// Measures the stream; `None` when the incoming signals are not fresh.
+pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signals) -> Option<StreamLoad> {
+    let incoming = &signals.stream.incoming_records;
+    if !incoming.is_fresh() || !signals.stream.incoming_bytes.is_fresh() {
+        return None;
+    }
+    let minute = |at: Timestamp, accepted: f64| {
+        let rejected = signals.stream.rejected_records.at(at).unwrap_or(0.0);
+        let offered =
+            if accepted > 0.0 { (accepted + rejected).min(accepted * policy.offered_clamp) } else { rejected };
+        (offered / MINUTE, rejected / MINUTE)
+    };
+    let history: Vec<_> = incoming.points.iter().map(|point| (point.at, minute(point.at, point.value).0)).collect();
+    let recent = || incoming.points.iter().rev().take(3).map(|point| minute(point.at, point.value));
+    let rejecting = recent().filter(|(offered, rejected)| *rejected > offered * policy.rejecting_ratio).count() >= 2;
+    let rejected_ratio = recent().next().map_or(0.0, |(offered, rejected)| ratio(rejected, offered));
+    let accepted = now_of(incoming)?;
+    let offered = now_of_points(history.iter().map(|(_, value)| value * MINUTE))?;
+    let bytes = now_of(&signals.stream.incoming_bytes)?;
+    let offered_bytes = if accepted > 0.0 { bytes * (offered / accepted).max(1.0) } else { bytes };
+    let shards = f64::from(stream.open_shards.get());
+    let utilization = (offered / SHARD_RECORDS_PER_SECOND).max(offered_bytes / SHARD_BYTES_PER_SECOND) / shards;
+    Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, utilization })
+}
+
+/// What a consumer does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerLoad {
+    /// Greatest iterator age of the last two minutes, seconds.
+    pub age_seconds: f64,
+    /// Seconds of age gained per second over the last minutes; negative: catching up.
+    pub age_slope: f64,
+    /// The age is above the policy's share of the objective, or above 30 s and growing fast.
+    pub lagging: bool,
+    /// Upper bound of the records not yet processed: what came in during the age.
+    pub backlog: f64,
+    /// Invocations/s now; `None` when the function's signals are not fresh.
+    pub invocations: Option<f64>,
+    /// Failed share of invocations over the last three minutes.
+    pub error_ratio: f64,
+    /// Invocations refused for concurrency over the last three minutes.
+    pub throttles: f64,
+    /// Average duration, ms, newest minute with a point.
+    pub duration_avg_ms: Option<f64>,
+    /// Greatest duration, ms, over the last three minutes.
+    pub duration_max_ms: Option<f64>,
+    /// Slots in use on average: invocations × duration.
+    pub concurrency: Option<f64>,
+}
+
+/// The mapping of a consumer: on this stream (or a fan-out consumer of it), to its function and alias.
+pub fn mapping_of<'a>(facts: &'a Facts, consumer: &ConsumerSpec) -> Option<&'a MappingFacts> {
+    let function = facts.functions.get(&consumer.function)?;
+    let wanted = match &consumer.alias {
+        Some(alias) => format!("{}:{alias}", function.arn),
+        None => function.arn.clone(),
+    };
+    facts.mappings.iter().find(|mapping| mapping.function_arn == wanted)
+}
+
+/// Measures a consumer; `None` when its age cannot be known (then nothing about it may be assumed).
+pub fn consumer_load(
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    signals: &Signals,
+    consumer: &ConsumerSpec,
+) -> Option<ConsumerLoad> {
+    let own = signals.consumers.get(&consumer.name)?;
+    // A function that is not invoked publishes no age. The stream-wide age covers every shared reader, so it is an
+    // upper bound for this one; at zero it proves that nothing waits.
+    let age = if own.iterator_age_ms.is_fresh() {
+        &own.iterator_age_ms
+    } else if signals.stream.iterator_age_ms.is_fresh() {
+        &signals.stream.iterator_age_ms
+    } else {
+        return None;
+    };
+    let age_seconds = newest(age, signals.newest_expected, 2).into_iter().fold(0.0, f64::max) / 1000.0;
+    let age_slope = slope(age, signals.newest_expected);
+    let objective = pipeline.objectives.iterator_age.as_secs_f64();
+    let lagging = age_seconds > policy.lagging_ratio * objective || (age_seconds > 30.0 && age_slope > 0.2);
+    let sum3 = |signal: &Signal| newest(signal, signals.newest_expected, 3).iter().sum::<f64>();
+    let invocations = own.invocations.is_fresh().then(|| now_of(&own.invocations)).flatten();
+    let duration_avg_ms = newest(&own.duration_avg_ms, signals.newest_expected, 2).last().copied();
+    let maximum = newest(&own.duration_max_ms, signals.newest_expected, 3).into_iter().reduce(f64::max);
+    Some(ConsumerLoad {
+        age_seconds,
+        age_slope,
+        lagging,
+        backlog: backlog(&signals.stream.incoming_records, signals.newest_expected, age_seconds),
+        invocations,
+        error_ratio: ratio(sum3(&own.errors), sum3(&own.invocations)),
+        throttles: sum3(&own.throttles),
+        duration_avg_ms,
+        duration_max_ms: maximum,
+        concurrency: invocations.zip(duration_avg_ms).map(|(rate, ms)| rate * ms / 1000.0),
+    })
+}
+
+/// What a table or one of its indexes is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SinkLoad {
+    /// Write units/s consumed now; capped by what is provisioned once burst credit is gone.
+    pub write: f64,
+    /// Mean write units/s over the last ten minutes (fewer if there are fewer).
+    pub write_mean: f64,
+    /// Read units/s consumed now.
+    pub read: f64,
+    /// Write throttle events for provisioned throughput in the last three minutes.
+    pub write_throttles: f64,
+    /// The start of the newest minute in which writes were throttled for provisioned throughput.
+    pub last_write_throttle: Option<Timestamp>,
+    /// Write throttle events for a hot key range in the last three minutes.
+    pub key_range_throttles: f64,
+    /// Read throttle events in the last three minutes.
+    pub read_throttles: f64,
+    /// The start of the newest minute in which reads were throttled.
+    pub last_read_throttle: Option<Timestamp>,
+    /// Provisioned (read, write).
+    pub provisioned: (f64, f64),
+}
+
+/// Measures a table or index; `None` when its consumption is not fresh.
+pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFacts) -> Option<SinkLoad> {
+    if !sink.consumed_write.is_fresh() || !sink.consumed_read.is_fresh() {
+        return None;
+    }
+    let sum3 = |signal: &Signal| newest(signal, signals.newest_expected, 3).iter().sum::<f64>();
+    let last = |signal: &Signal| signal.points.iter().rev().find(|point| point.value > 0.0).map(|point| point.at);
+    Some(SinkLoad {
+        write: now_of(&sink.consumed_write)?,
+        write_mean: mean(&newest(&sink.consumed_write, signals.newest_expected, 10)) / MINUTE,
+        read: now_of(&sink.consumed_read)?,
+        write_throttles: sum3(&sink.write_throttles),
+        last_write_throttle: last(&sink.write_throttles),
+        key_range_throttles: sum3(&sink.key_range_throttles),
+        read_throttles: sum3(&sink.read_throttles),
+        last_read_throttle: last(&sink.read_throttles),
+        provisioned: (capacity.read.get() as f64, capacity.write.get() as f64),
+    })
+}
+
+/// Per-second value now of a signal of minute sums: the higher of the newest and the mean of the newest two.
+fn now_of(signal: &Signal) -> Option<f64> {
+    now_of_points(signal.points.iter().map(|point| point.value))
+}
+
+fn now_of_points(values: impl DoubleEndedIterator<Item = f64>) -> Option<f64> {
+    let mut newest = values.rev();
+    let last = newest.next()?;
+    let mean = newest.next().map_or(last, |before| f64::midpoint(last, before));
+    Some(last.max(mean) / MINUTE)
+}
+
+/// Values of the newest `minutes` expected minutes, oldest first; minutes without a point are left out.
+fn newest(signal: &Signal, newest_expected: Timestamp, minutes: i64) -> Vec<f64> {
+    let from = newest_expected - SignedDuration::from_mins(minutes - 1);
+    signal.points.iter().filter(|point| point.at >= from).map(|point| point.value).collect()
+}
+
+/// Records that came in during the last `age` seconds before the end of the newest minute.
+fn backlog(incoming: &Signal, newest_expected: Timestamp, age_seconds: f64) -> f64 {
+    // The age of a reader that keeps up is its poll interval: not a backlog.
+    if age_seconds <= 2.0 {
+        return 0.0;
+    }
+    let end = newest_expected + SignedDuration::from_mins(1);
+    let mut left = age_seconds;
+    let mut total = 0.0;
+    let mut oldest_rate = 0.0;
+    for point in incoming.points.iter().rev() {
+        if point.at >= end {
+            continue;
+        }
+        let share = (left / MINUTE).clamp(0.0, 1.0);
+        total += point.value * share;
+        left -= MINUTE;
+        oldest_rate = point.value / MINUTE;
+        if left <= 0.0 {
+            return total;
+        }
+    }
+    // Older than the window: assume the rate of the oldest minute we know.
+    total + oldest_rate * left.max(0.0)
+}
+
+/// Seconds of age gained per second over the last three minutes.
+fn slope(age: &Signal, newest_expected: Timestamp) -> f64 {
+    let values = newest(age, newest_expected, 4);
+    match (values.first(), values.last()) {
+        (Some(first), Some(last)) if values.len() >= 3 => {
+            (last - first) / 1000.0 / (MINUTE * (values.len() - 1) as f64)
+        }
+        _ => 0.0,
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}

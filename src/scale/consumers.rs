@@ -1,0 +1,154 @@
+//! A consumer: how many batches at a time it needs, and how large they should be.
+//!
+//! The factor acts on existing shards at once and costs nothing by itself, but every slot that writes per
+//! batch carries its own cost on the table: `size` checks that before a raise.
+
+use crate::{
+    diagnose::{ConsumerLoad, Diagnosis, Finding},
+    memory::Memory,
+    model::{BatchSize, FunctionFacts, MappingFacts, ParallelizationFactor, ResourceId, StreamFacts},
+    spec::{ConsumerSpec, Pipeline, ScalingPolicy},
+};
+
+use super::Term;
+
+/// Busy share of the slots above which a lagging consumer of unknown speed gets twice the slots.
+const BUSY: f64 = 0.85;
+
+/// What a consumer needs, inside its bounds, before guards.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ConsumerDemand {
+    /// Factor.
+    pub(super) factor: ParallelizationFactor,
+    /// Why.
+    pub(super) factor_reason: String,
+    /// Batch size.
+    pub(super) batch: BatchSize,
+    /// Why.
+    pub(super) batch_reason: String,
+    /// Shards this consumer needs at its greatest factor; 0 when the factor is enough.
+    pub(super) shards: f64,
+    /// Records/s it has to do: what comes in and its share of the backlog.
+    pub(super) required: f64,
+    /// Why the factor must not be raised now, if so.
+    pub(super) no_raise: Option<String>,
+}
+
+/// Everything a consumer is sized from.
+pub(super) struct ConsumerInputs<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) policy: &'a ScalingPolicy,
+    pub(super) consumer: &'a ConsumerSpec,
+    pub(super) mapping: &'a MappingFacts,
+    pub(super) function: Option<&'a FunctionFacts>,
+    pub(super) stream: &'a StreamFacts,
+    pub(super) load: &'a ConsumerLoad,
+    pub(super) findings: &'a [Finding],
+    pub(super) memory: &'a Memory,
+    /// Records/s expected to come in.
+    pub(super) expected: f64,
+    /// A table this consumer writes to throttles writes for provisioned throughput.
+    pub(super) sink_throttled: bool,
+    /// A table this consumer writes to is at its upper bound and short.
+    pub(super) sink_limited: bool,
+}
+
+/// Sizes one consumer.
+pub(super) fn demand(inputs: &ConsumerInputs<'_>, terms: &mut Vec<Term>) -> ConsumerDemand {
+    let ConsumerInputs { policy, consumer, mapping, stream, load, .. } = inputs;
+    let live = mapping.parallelization_factor;
+    let shards = f64::from(stream.open_shards.get());
+    let catch_up = f64::from(policy.catch_up_seconds).min(inputs.pipeline.objectives.recovery.as_secs_f64()).max(60.0);
+    let required = inputs.expected + load.backlog / catch_up;
+    let bound = factor_bound(inputs);
+    let rate = slot_rate(inputs.memory, &consumer.name);
+    let busy = load.concurrency.map_or(0.0, |used| used / (shards * f64::from(live.get())));
+    let wanted = match rate {
+        Some(rate) => (required / (shards * rate * policy.consumer_target_utilization)).ceil(),
+        None if load.lagging && busy > BUSY => f64::from(live.get()) * 2.0,
+        None => f64::from(live.get()),
+    };
+    for (name, value) in [
+        (format!("R({}) records/s", consumer.name), required),
+        (format!("B({}) records", consumer.name), load.backlog),
+        (format!("mu*({}) records/s", consumer.name), rate.unwrap_or(0.0)),
+        (format!("PF_need({})", consumer.name), wanted),
+    ] {
+        terms.push(Term { name, value });
+    }
+    let factor = ParallelizationFactor(
+        (wanted.max(1.0) as u32).clamp(consumer.parallelization_factor.min.get().min(bound), bound),
+    );
+    let no_raise = no_raise(inputs);
+    let shards_needed = match rate {
+        Some(rate) if load.lagging && wanted > f64::from(bound) && no_raise.is_none() && consumer.concurrency_safe => {
+            (required / (f64::from(bound) * rate * policy.consumer_target_utilization)).ceil()
+        }
+        _ => 0.0,
+    };
+    let (batch, batch_reason) = batch(inputs);
+    let factor_reason = match rate {
+        Some(rate) => format!(
+            "{required:.0} records/s to do{}, a slot does {rate:.0} records/s",
+            if load.backlog > 0.0 { format!(" with {:.0} waiting", load.backlog) } else { String::new() }
+        ),
+        None => format!("{:.0} s behind with {:.0} % of the slots busy", load.age_seconds, busy * 100.0),
+    };
+    ConsumerDemand { factor, factor_reason, batch, batch_reason, shards: shards_needed, required, no_raise }
+}
+
+/// The upper bound of the factor: the spec's, one where two at a time are not safe, and what the function's
+/// reserved concurrency can serve.
+fn factor_bound(inputs: &ConsumerInputs<'_>) -> u32 {
+    let spec = inputs.consumer.parallelization_factor.max.get();
+    if !inputs.consumer.concurrency_safe {
+        return 1;
+    }
+    let reserved = inputs.function.and_then(|function| function.reserved_concurrency);
+    let by_concurrency = reserved.map_or(spec, |reserved| (reserved / inputs.stream.open_shards.get().max(1)).max(1));
+    spec.min(by_concurrency.max(inputs.consumer.parallelization_factor.min.get()))
+}
+
+/// Median records/s per slot over the healthy minutes of a day.
+pub(super) fn slot_rate(memory: &Memory, consumer: &str) -> Option<f64> {
+    let mut rates: Vec<f64> = memory.slot_rates.get(consumer)?.iter().map(|rate| rate.value).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.get(rates.len() / 2).copied().filter(|rate| *rate > 0.0)
+}
+
+fn no_raise(inputs: &ConsumerInputs<'_>) -> Option<String> {
+    if inputs.sink_throttled {
+        return Some("a table it writes to throttles: more consumers would make it worse".to_owned());
+    }
+    let id = ResourceId::Mapping(inputs.consumer.name.clone());
+    inputs
+        .findings
+        .iter()
+        .find(|finding| {
+            finding.resource == id
+                && matches!(
+                    finding.diagnosis,
+                    Diagnosis::FunctionFault | Diagnosis::FunctionTimeout | Diagnosis::ConcurrencyLimit
+                )
+        })
+        .map(|finding| format!("not the bottleneck: {}", finding.summary))
+}
+
+/// Batch size: smaller when batches run into the timeout on their own account; larger when the consumer lags
+/// and more slots are not to be had (one at a time, or a table at its bound), because a larger batch spreads
+/// what an invocation costs over more records.
+fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
+    let bounds = inputs.consumer.batch_size;
+    let live = inputs.mapping.batch_size;
+    let timeout_ms = inputs.function.map(|function| f64::from(function.timeout_seconds) * 1000.0);
+    let times_out = inputs.load.duration_max_ms.zip(timeout_ms).is_some_and(|(longest, limit)| longest >= 0.98 * limit);
+    if times_out && inputs.load.error_ratio > 0.0 && !inputs.sink_throttled {
+        let half = BatchSize((live.get() / 2).max(1));
+        return (bounds.clamp(half), "batches run into the timeout although no table throttles".to_owned());
+    }
+    if inputs.load.lagging && (inputs.sink_limited || !inputs.consumer.concurrency_safe) && !times_out {
+        let double = BatchSize(live.get().saturating_mul(2));
+        return (bounds.clamp(double), "larger batches do more with as many invocations".to_owned());
+    }
+    (bounds.clamp(live), "inside its bounds".to_owned())
+}

@@ -1,0 +1,125 @@
+//! Guards: what keeps a wanted value from being set now. Each says in words why and until when.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use crate::{
+    memory::{Memory, Recommendation},
+    model::{CapacityFacts, ResourceId},
+    spec::ScalingPolicy,
+};
+
+use super::Hold;
+
+/// Key of the shard count in the memory's windows.
+pub(super) const SHARDS: &str = "shards";
+
+/// Free decreases of a table or index at the start of a UTC day (DynamoDB developer guide, "Service quotas").
+const FREE_DECREASES: u32 = 4;
+/// After them, one per this time since the last (same source; the error text says 3600 s).
+const DECREASE_EVERY: SignedDuration = SignedDuration::from_secs(3600);
+/// Share of the window's minutes that must have a recommendation before the window counts as covered.
+const COVERED: f64 = 0.8;
+
+/// Writes a recommendation into a field's window and prunes what no window looks at any more.
+pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: SignedDuration, now: Timestamp) {
+    let window = memory.recommendations.entry(field.to_owned()).or_default();
+    window.retain(|entry| entry.at > now - keep - SignedDuration::from_mins(5));
+    window.push(Recommendation { at: now, value });
+}
+
+/// The highest recommendation of the last `window`; `None` while the window is not covered (a new or lost
+/// memory, or a long time without signals): then nothing may be lowered.
+pub(super) fn window_max(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+    let entries: Vec<_> = memory.recommendations.get(field)?.iter().filter(|entry| entry.at > now - window).collect();
+    let oldest = memory.recommendations.get(field)?.first()?.at;
+    let minutes = window.as_secs_f64() / 60.0;
+    let covered = oldest <= now - window + SignedDuration::from_mins(1) && entries.len() as f64 >= COVERED * minutes;
+    covered.then(|| entries.iter().map(|entry| entry.value).fold(0.0, f64::max))
+}
+
+/// Whether a throughput decrease of this table or index is within AWS's budget less the policy's reserve.
+pub(super) fn decrease_allowed(policy: &ScalingPolicy, capacity: &CapacityFacts, now: Timestamp) -> bool {
+    // DescribeTable's count is of the UTC day in which it was asked; yesterday's last decrease says that it is stale.
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let fresh_day = capacity.last_decrease.is_none_or(|at| at.to_zoned(TimeZone::UTC).date() != today);
+    let used = if fresh_day { 0 } else { capacity.decreases_today };
+    used < FREE_DECREASES.saturating_sub(policy.reserved_decreases)
+        || capacity.last_decrease.is_none_or(|at| now >= at + DECREASE_EVERY + SignedDuration::from_mins(1))
+}
+
+/// A hold.
+pub(super) fn hold(resource: &ResourceId, guard: &str, reason: String, until: Option<Timestamp>) -> Hold {
+    Hold { resource: resource.clone(), guard: guard.to_owned(), reason, until }
+}
+
+/// Why nothing at all may be lowered now, if so: a backlog or missing signals within the drained time, a lost
+/// ledger, or a raise whose effect is not visible yet.
+pub(super) fn lowering_forbidden(
+    memory: &Memory,
+    policy: &ScalingPolicy,
+    now: Timestamp,
+) -> Option<(String, Option<Timestamp>)> {
+    if let Some(until) = memory.no_scale_in_before.filter(|until| now < *until) {
+        return Some((
+            "the history was lost: nothing is lowered until it has been watched again".to_owned(),
+            Some(until),
+        ));
+    }
+    let drained_for = SignedDuration::from_secs(i64::from(policy.drained_for_seconds));
+    let Some(since) = memory.drained_since else {
+        return Some(("records are waiting, or the age of the consumers is not known".to_owned(), None));
+    };
+    if now < since + drained_for {
+        return Some(("the consumers have not been drained for long enough".to_owned(), Some(since + drained_for)));
+    }
+    let settle = SignedDuration::from_secs(2 * i64::from(policy.metric_delay_seconds));
+    let last = memory.last_change.values().max().copied();
+    if let Some(until) = last.map(|at| at + settle).filter(|until| now < *until) {
+        return Some(("the effect of the last change is not visible yet".to_owned(), Some(until)));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::CapacityUnits, spec::policy};
+
+    fn at(minute: i64) -> Timestamp {
+        // 2027-01-15 08:00 UTC and `minute` minutes.
+        Timestamp::from_second(1_800_000_000 + minute * 60).unwrap()
+    }
+
+    #[test]
+    fn a_window_with_gaps_or_too_short_allows_no_lowering() {
+        let mut memory = Memory::empty();
+        let hour = SignedDuration::from_hours(1);
+        for minute in 0..30 {
+            recommend(&mut memory, "x", 3.0, hour, at(minute));
+        }
+        assert_eq!(window_max(&memory, "x", hour, at(29)), None, "half an hour is not an hour");
+        recommend(&mut memory, "x", 1.0, hour, at(60));
+        assert_eq!(window_max(&memory, "x", hour, at(60)), None, "half the minutes are missing");
+        for minute in 61..=140 {
+            recommend(&mut memory, "x", 1.0, hour, at(minute));
+        }
+        assert_eq!(window_max(&memory, "x", hour, at(140)), Some(1.0));
+    }
+
+    #[test]
+    fn decreases_keep_the_reserve_and_then_wait_an_hour() {
+        let policy = policy::builtin("balanced").unwrap();
+        let capacity = |decreases_today, last| CapacityFacts {
+            read: CapacityUnits(1),
+            write: CapacityUnits(1),
+            decreases_today,
+            last_decrease: last,
+        };
+        assert!(decrease_allowed(&policy, &capacity(0, None), at(0)));
+        assert!(decrease_allowed(&policy, &capacity(2, Some(at(-1))), at(0)));
+        assert!(!decrease_allowed(&policy, &capacity(3, Some(at(-1))), at(0)), "the fourth is the reserve");
+        assert!(!decrease_allowed(&policy, &capacity(4, Some(at(-59))), at(0)));
+        assert!(decrease_allowed(&policy, &capacity(4, Some(at(-61))), at(0)));
+        assert!(decrease_allowed(&policy, &capacity(4, Some(at(-9 * 60))), at(0)), "that was yesterday");
+    }
+}

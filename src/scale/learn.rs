@@ -1,0 +1,172 @@
+//! What each cycle's signals teach: demand of tables per minute, the true rate of a consumer's slot, and
+//! since when nothing waits. CloudWatch revises late, so the newest minutes are learnt anew each time.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    diagnose::{consumer_load, mapping_of},
+    memory::{Memory, Recommendation, SinkSample},
+    model::{CapacityUnits, ConsumerSignals, Facts, IndexSignals, ResourceId, Signals},
+    spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
+};
+
+/// Minutes of traffic kept per sink.
+const ACTIVE_SAMPLES: usize = 60;
+/// Minutes kept whether or not there was traffic: what "recently" means for bursts.
+const RECENT: SignedDuration = SignedDuration::from_mins(10);
+/// A consumer whose age is below this processed what came in, ms.
+const KEEPS_UP_MS: f64 = 10_000.0;
+/// A slot's true rate is measured only while the consumer is this close, ms: back-off in a throttled
+/// function would pass for slowness.
+const HEALTHY_MS: f64 = 30_000.0;
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// Takes in one set of signals.
+pub fn learn(
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    facts: &Facts,
+    signals: &Signals,
+    now: Timestamp,
+) {
+    for table in &pipeline.tables {
+        let (Some(live), Some(measured)) = (facts.tables.get(&table.name), signals.tables.get(&table.name)) else {
+            continue;
+        };
+        let writers = writers(pipeline, facts, signals, &table.name);
+        let id = ResourceId::Table(table.name.clone()).to_string();
+        sample(memory, id, &writers, signals, &measured.table, live.capacity.write);
+        for (name, index) in &measured.indexes {
+            let Some(live) = live.global_secondary_indexes.get(name) else { continue };
+            let id = ResourceId::Index(table.name.clone(), name.clone()).to_string();
+            sample(memory, id, &writers, signals, index, live.capacity.write);
+        }
+    }
+    for consumer in &pipeline.consumers {
+        slot_rates(memory, pipeline, signals, consumer, now);
+    }
+    let drained = pipeline.consumers.iter().all(|consumer| {
+        consumer_load(pipeline, policy, signals, consumer)
+            .is_some_and(|load| load.age_seconds <= f64::from(policy.drained_age_seconds))
+    });
+    memory.drained_since = if drained { memory.drained_since.or(Some(now)) } else { None };
+}
+
+/// A consumer that writes to a table, with its signals and live batch size.
+struct Writer<'a> {
+    name: &'a str,
+    signals: &'a ConsumerSignals,
+    batch: f64,
+}
+
+fn writers<'a>(pipeline: &'a Pipeline, facts: &Facts, signals: &'a Signals, table: &str) -> Vec<Writer<'a>> {
+    pipeline
+        .consumers
+        .iter()
+        .filter(|consumer| consumer.writes_to.iter().any(|name| name == table))
+        .filter_map(|consumer| {
+            Some(Writer {
+                name: &consumer.name,
+                signals: signals.consumers.get(&consumer.name)?,
+                batch: f64::from(mapping_of(facts, consumer)?.batch_size.get()),
+            })
+        })
+        .collect()
+}
+
+fn sample(
+    memory: &mut Memory,
+    id: String,
+    writers: &[Writer<'_>],
+    signals: &Signals,
+    sink: &IndexSignals,
+    provisioned: CapacityUnits,
+) {
+    let samples = memory.sink_samples.entry(id).or_default();
+    for point in sink.consumed_write.points.iter().rev().take(30).rev() {
+        let invocations: Option<BTreeMap<String, f64>> = writers
+            .iter()
+            .map(|writer| Some((writer.name.to_owned(), writer.signals.invocations.at(point.at)? / 60.0)))
+            .collect();
+        let (Some(invocations), Some(read)) = (invocations, sink.consumed_read.at(point.at)) else { continue };
+        let new = SinkSample {
+            at: point.at,
+            records: records(writers, signals, point.at),
+            invocations,
+            write: point.value / 60.0,
+            read: read / 60.0,
+            throttled: sink.write_throttles.at(point.at).is_some_and(|count| count > 0.0)
+                && point.value / 60.0 >= 0.9 * provisioned.get() as f64,
+        };
+        match samples.binary_search_by_key(&point.at, |sample| sample.at) {
+            Ok(index) => samples[index] = new,
+            Err(index) => samples.insert(index, new),
+        }
+    }
+    let Some(newest) = samples.last().map(|sample| sample.at) else { return };
+    let active = |sample: &SinkSample| sample.invocations.values().any(|rate| *rate > 0.0);
+    let surplus = samples.iter().filter(|sample| active(sample)).count().saturating_sub(ACTIVE_SAMPLES);
+    let mut dropped = 0;
+    samples.retain(|sample| {
+        let recent = sample.at >= newest - RECENT;
+        if active(sample) && dropped < surplus && !recent {
+            dropped += 1;
+            return false;
+        }
+        (active(sample) && sample.at >= newest - DAY) || recent
+    });
+}
+
+/// Records/s the writers processed in a minute, on average over them.
+fn records(writers: &[Writer<'_>], signals: &Signals, at: Timestamp) -> f64 {
+    let incoming = signals.stream.incoming_records.at(at).unwrap_or(0.0) / 60.0;
+    let each: Vec<f64> = writers
+        .iter()
+        .map(|writer| {
+            let behind = writer.signals.iterator_age_ms.at(at).is_some_and(|age| age > KEEPS_UP_MS);
+            let full = writer.signals.invocations.at(at).unwrap_or(0.0) / 60.0 * writer.batch;
+            if behind { full } else { incoming }
+        })
+        .collect();
+    if each.is_empty() { incoming } else { each.iter().sum::<f64>() / each.len() as f64 }
+}
+
+/// Records/s that one slot of a consumer gets done while it works, from healthy minutes only.
+fn slot_rates(memory: &mut Memory, pipeline: &Pipeline, signals: &Signals, consumer: &ConsumerSpec, now: Timestamp) {
+    let Some(own) = signals.consumers.get(&consumer.name) else { return };
+    let rates = memory.slot_rates.entry(consumer.name.clone()).or_default();
+    for point in own.invocations.points.iter().rev().take(30).rev() {
+        let healthy = own.iterator_age_ms.at(point.at).is_some_and(|age| age < HEALTHY_MS)
+            && own.errors.at(point.at) == Some(0.0)
+            && pipeline
+                .tables
+                .iter()
+                .filter(|table| consumer.writes_to.contains(&table.name))
+                .all(|table| !throttled_at(signals, table, point.at));
+        let (Some(duration), Some(incoming)) = (
+            own.duration_avg_ms.at(point.at).filter(|ms| *ms > 0.0),
+            signals.stream.incoming_records.at(point.at).filter(|count| *count > 0.0),
+        ) else {
+            continue;
+        };
+        if !healthy || point.value <= 0.0 {
+            continue;
+        }
+        let new = Recommendation { at: point.at, value: incoming / point.value / (duration / 1000.0) };
+        match rates.binary_search_by_key(&point.at, |rate| rate.at) {
+            Ok(index) => rates[index] = new,
+            Err(index) => rates.insert(index, new),
+        }
+    }
+    rates.retain(|rate| rate.at >= now - DAY);
+}
+
+fn throttled_at(signals: &Signals, table: &TableSpec, at: Timestamp) -> bool {
+    let Some(measured) = signals.tables.get(&table.name) else { return false };
+    std::iter::once(&measured.table)
+        .chain(measured.indexes.values())
+        .any(|sink| sink.write_throttles.at(at).is_some_and(|count| count > 0.0))
+}
