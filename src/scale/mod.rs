@@ -21,3 +21,6 @@ pub use ledger::{
 };
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
+
+#[cfg(test)]
+mod tests;
