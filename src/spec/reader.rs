@@ -286,7 +286,8 @@ impl Reader {
     /// The items of a list.
     pub fn list<'n>(&mut self, field: &Field<'n>) -> Option<Vec<Field<'n>>> {
         let Value::List(items) = &field.node.value else {
-            self.wrong_type(field, "a list");
+            let what = format!("a list belongs here, not {}", field.node.value.kind());
+            self.report(field, problem::WRONG_TYPE, what, "put it in brackets: `[…]`");
             return None;
         };
         let item = |(index, node): (usize, &'n Node)| Field {
@@ -319,7 +320,11 @@ impl Reader {
             Ok(duration) if seconds.contains(&duration.as_secs()) => Some(duration),
             Ok(_) => {
                 let help = format!("from {} to {}", text::spell(*seconds.start()), text::spell(*seconds.end()));
-                self.report(field, problem::OUT_OF_RANGE, "the duration is out of range", help);
+                let what = match &field.node.value {
+                    Value::Text(text) => format!("{} is out of range", quoted(text)),
+                    _ => "out of range".to_owned(),
+                };
+                self.report(field, problem::OUT_OF_RANGE, what, help);
                 None
             }
             Err(what) => {

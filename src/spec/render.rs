@@ -1,6 +1,7 @@
 //! Problems as text for a person: headline, the line of the source with a caret, what would be right.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
@@ -20,11 +21,16 @@ pub fn render_problems(file: &str, source: &str, problems: &[Problem], color: bo
     for problem in problems.iter().take(SHOWN) {
         let title = Level::ERROR.primary_title(problem.message.as_str()).id(problem.code);
         let origin = Origin::path(file).line(problem.line).char_column(problem.column);
-        let mut group = title.element(origin);
-        if let Some((excerpt, span)) = problem.span.as_ref().and_then(|span| excerpt(source, span.start, span.end)) {
-            let snippet = Snippet::source(excerpt).line_start(problem.line);
-            group = group.element(snippet.annotation(AnnotationKind::Primary.span(span)));
-        }
+        let excerpt = problem.span.as_ref().and_then(|span| excerpt(source, span.start, span.end));
+        let mut group = match excerpt {
+            None => title.element(origin),
+            Some(Excerpt { text, mark, cropped }) => {
+                let snippet = Snippet::source(text).line_start(problem.line);
+                let snippet = snippet.annotation(AnnotationKind::Primary.span(mark));
+                // A snippet counts columns from its own start: of a cropped line we tell them ourselves.
+                if cropped { title.element(origin).element(snippet) } else { title.element(snippet.path(file)) }
+            }
+        };
         if let Some(help) = &problem.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
@@ -39,23 +45,31 @@ pub fn render_problems(file: &str, source: &str, problems: &[Problem], color: bo
     out
 }
 
-/// The line around a place, cropped, and the place inside it.
-fn excerpt(source: &str, start: usize, end: usize) -> Option<(&str, std::ops::Range<usize>)> {
+/// The line around a place, and the place inside it.
+struct Excerpt<'s> {
+    text: &'s str,
+    mark: Range<usize>,
+    cropped: bool,
+}
+
+fn excerpt(source: &str, start: usize, end: usize) -> Option<Excerpt<'_>> {
     let before = source.get(..start)?;
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let line_end = source.get(start..)?.find('\n').map_or(source.len(), |at| start + at);
-    let from = crop(source, line_start.max(start.saturating_sub(AROUND)));
-    let to = crop(source, line_end.min(start.saturating_add(AROUND)));
+    let from = floor(source, line_start.max(start.saturating_sub(AROUND)));
+    let to = floor(source, line_end.min(start.saturating_add(AROUND)));
     let text = source.get(from..to)?.trim_end();
     let mark = (start - from).min(text.len());
-    let mark_end = (end.saturating_sub(from)).clamp(mark, text.len());
-    // A caret under nothing is drawn one column wide.
-    let mark_end =
-        if mark_end == mark { mark + text.get(mark..)?.chars().next().map_or(0, char::len_utf8) } else { mark_end };
-    Some((text, mark..mark_end))
+    let mut mark_end = end.saturating_sub(from).clamp(mark, text.len());
+    if mark_end == mark {
+        // A caret needs something to stand under.
+        mark_end += text.get(mark..)?.chars().next().map_or(0, char::len_utf8);
+    }
+    Some(Excerpt { text, mark: mark..mark_end, cropped: from > line_start })
 }
 
-fn crop(source: &str, mut at: usize) -> usize {
+/// The character border at or before a byte.
+fn floor(source: &str, mut at: usize) -> usize {
     while !source.is_char_boundary(at) {
         at -= 1;
     }

@@ -110,15 +110,23 @@ fn refused(source: &str, error: &Error) -> Problem {
         }
         _ => (problem::SYNTAX, None),
     };
-    let message: String = error.render().chars().take(300).flat_map(char::escape_debug).collect();
     let message = match code {
         problem::DOCUMENTS => "the file holds more than one document".to_owned(),
-        _ => message.replace("\\'", "'").replace("\\\"", "\""),
+        _ => {
+            // The renderer neutralizes control characters; the place is ours to tell.
+            let text = error.render();
+            text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).chars().take(300).collect()
+        }
     };
     let help = help.map(str::to_owned);
     match error.location() {
         Some(location) if location != Location::UNKNOWN => {
             let mut place = place(location);
+            if location.span().byte_offset().is_none() {
+                // Scanner errors tell line and column only.
+                place.start = offset(source, place.line, place.column);
+                place.end = place.start;
+            }
             clip(&mut place, source);
             Problem::at(place, code, message, help)
         }
@@ -134,6 +142,13 @@ fn place(location: Location) -> Place {
     let start = usize::try_from(start).unwrap_or(usize::MAX);
     let end = start.saturating_add(usize::try_from(length).unwrap_or(0));
     Place { start, end, line: line.max(1), column: column.max(1) }
+}
+
+/// The byte at which a line and column stand.
+fn offset(source: &str, line: usize, column: usize) -> usize {
+    let before: usize = source.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let rest = source.get(before..).unwrap_or_default();
+    before + rest.char_indices().nth(column - 1).map_or(rest.len(), |(at, _)| at)
 }
 
 fn node(spanned: Spanned<Value>) -> Node {

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use super::pipeline::{
     AdoptionPolicy, DeletionPolicy, ExternalConsumer, Management, Objectives, Pipeline, ScalingSpec,
 };
-use super::problem::{self, Place, quoted};
+use super::problem::{self, Place, nearest, quoted};
 use super::reader::{Field, Object, Reader};
 use super::yaml::{Node, Value};
 use super::{API_VERSION, policy, text};
@@ -262,7 +262,9 @@ fn scaling(reader: &mut Reader, spec: &Object<'_>) -> Option<ScalingSpec> {
             if policy::builtin(text).is_some() || (file && !text.contains('\0')) {
                 return Ok(());
             }
-            Err(format!("a policy file (`….yaml`) or one of: {}", policy::BUILTIN.map(|(name, _)| name).join(", ")))
+            let names = policy::BUILTIN.map(|(name, _)| name);
+            let meant = nearest(text, names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+            Err(format!("{meant}a policy file (`….yaml`) or one of: {}", names.join(", ")))
         })
     });
     Some(ScalingSpec { policy: policy? })
