@@ -23,6 +23,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Slack against clocks that differ from AWS's: an entry counts a minute longer than AWS counts it.
 const SLACK: SignedDuration = SignedDuration::from_mins(1);
 const BASE: u32 = 36;
+/// 2020-01-01 in minutes since the epoch: an older stamp was not written by us.
+const EARLIEST_STAMP: i64 = 26_297_280;
 
 /// Calls that count at `now`: ours, others', and assumed ones; ten when AWS said so.
 pub fn reshards_used(ledger: &ReshardLedger, now: Timestamp) -> u32 {
@@ -68,6 +70,9 @@ fn from_tag(value: &str) -> Option<Vec<LedgerEntry>> {
         .map(|stamp| {
             let minutes = i64::from_str_radix(stamp, BASE).ok()?;
             let at = Timestamp::from_second(minutes.checked_mul(60)?).ok()?;
+            if minutes < EARLIEST_STAMP {
+                return None;
+            }
             Some(LedgerEntry { at, kind: LedgerEntryKind::Ours })
         })
         .collect::<Option<Vec<_>>>()

@@ -13,7 +13,7 @@ use crate::memory::SinkSample;
 /// Explanations whose error is within this factor of the best one cannot be told from it.
 const INDISTINCT: f64 = 1.10;
 /// A minute further off than this many median deviations is a burst, not the rule.
-const OUTLIER: f64 = 4.0;
+const OUTLIER: f64 = 2.5;
 /// Keeps near-collinear columns solvable; relative to the column's own square.
 const RIDGE: f64 = 1e-6;
 
@@ -138,29 +138,34 @@ impl Explanation {
 /// Every non-negative explanation about as good as the best, best first.
 fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -> f64) -> Vec<(Explanation, f64)> {
     // Few columns (consumers of one table, and records), so every subset can be tried; more than this many
-    // would only be slow, and the later ones are left to the record term.
-    let columns = names.len().min(6);
-    let column = |row: &SinkSample, index: usize| {
-        let name = &names[names.len() - columns + index];
-        if name.is_empty() { row.records } else { row.invocations.get(name).copied().unwrap_or(0.0) }
-    };
-    let mean = rows.iter().map(|row| value(row)).sum::<f64>() / rows.len() as f64;
+    // would only be slow, and the first ones are left to the record term.
+    let names = &names[names.len().saturating_sub(6)..];
+    let table: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|row| {
+            let rate = |name: &String| {
+                if name.is_empty() { row.records } else { row.invocations.get(name).copied().unwrap_or(0.0) }
+            };
+            names.iter().map(rate).chain(std::iter::once(value(row))).collect()
+        })
+        .collect();
+    let last = names.len();
+    let mean = table.iter().map(|row| row[last]).sum::<f64>() / rows.len() as f64;
     let mut found: Vec<(Explanation, f64)> = Vec::new();
-    for subset in 1_u32..(1 << columns) {
-        let chosen: Vec<usize> = (0..columns).filter(|index| subset & (1 << index) != 0).collect();
-        let Some(solution) = least_squares(rows, &chosen, &column, &value) else { continue };
+    for subset in 1_u32..(1 << names.len()) {
+        let chosen: Vec<usize> = (0..names.len()).filter(|index| subset & (1 << index) != 0).collect();
+        let Some(solution) = least_squares(&table, &chosen) else { continue };
         if solution.iter().any(|coefficient| *coefficient < 0.0) {
             continue;
         }
-        let error = rows
+        let error = table
             .iter()
             .map(|row| {
-                let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * column(row, *index)).sum();
-                (value(row) - said).powi(2)
+                let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
+                (row[last] - said).powi(2)
             })
             .sum::<f64>();
-        let coefficients =
-            chosen.iter().zip(&solution).map(|(index, c)| (names[names.len() - columns + index].clone(), *c)).collect();
+        let coefficients = chosen.iter().zip(&solution).map(|(index, c)| (names[*index].clone(), *c)).collect();
         found.push((Explanation { coefficients }, error));
     }
     found.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -188,22 +193,18 @@ fn without_bursts<'a>(
     rows.iter().copied().filter(|row| residual(row) <= limit).collect()
 }
 
-/// Solves the normal equations by elimination; `None` when they have no solution.
+/// Solves the normal equations by elimination; `None` when they have no solution. The last column of a row
+/// is its value.
 #[expect(clippy::needless_range_loop, reason = "elimination reads best with indices")]
-fn least_squares(
-    rows: &[&SinkSample],
-    chosen: &[usize],
-    column: &impl Fn(&SinkSample, usize) -> f64,
-    value: &impl Fn(&SinkSample) -> f64,
-) -> Option<Vec<f64>> {
+fn least_squares(table: &[Vec<f64>], chosen: &[usize]) -> Option<Vec<f64>> {
     let n = chosen.len();
     let mut matrix = vec![vec![0.0; n + 1]; n];
-    for row in rows {
+    for row in table {
         for i in 0..n {
             for j in 0..n {
-                matrix[i][j] += column(row, chosen[i]) * column(row, chosen[j]);
+                matrix[i][j] += row[chosen[i]] * row[chosen[j]];
             }
-            matrix[i][n] += column(row, chosen[i]) * value(row);
+            matrix[i][n] += row[chosen[i]] * row[row.len() - 1];
         }
     }
     for i in 0..n {

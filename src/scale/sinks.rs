@@ -116,7 +116,9 @@ fn need(
             sink.load.as_ref().and_then(|load| load.last_read_throttle),
         ),
     };
-    let demand = units(model, steady)?;
+    // Without a minute of traffic to learn from, what is consumed now is all there is to go by.
+    let seen = sink.load.as_ref().map(|load| if side == Side::Write { load.write } else { load.read });
+    let demand = units(model, steady).or(seen)?;
     let mean = demand + model.burst_mean;
     let by_steady = demand / target;
     let by_mean = mean / policy.write_mean_utilization;

@@ -551,7 +551,7 @@ fn loads() -> impl Strategy<Value = Load> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     /// Whatever the signals: inside the bounds, at most double and at least half, never downwards without
     /// fresh signals, and the same inputs give the same decision.
