@@ -110,13 +110,13 @@ fn refused(source: &str, error: &Error) -> Problem {
         }
         _ => (problem::SYNTAX, None),
     };
+    // The crate's text is free of control characters; the place at its end is ours to tell.
+    let text = error.render();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let message = match code {
         problem::DOCUMENTS => "the file holds more than one document".to_owned(),
-        _ => {
-            // The renderer neutralizes control characters; the place is ours to tell.
-            let text = error.render();
-            text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).chars().take(300).collect()
-        }
+        problem::TOO_LARGE => format!("more than a spec ever needs: {text}"),
+        _ => text.chars().take(300).collect(),
     };
     let help = help.map(str::to_owned);
     match error.location() {
