@@ -255,8 +255,16 @@ impl Reader {
                 self.report(field, problem::WRONG_TYPE, format!("{value} is not a whole number"), help);
                 return None;
             }
-            _ => {
-                self.wrong_type(field, &format!("a whole number from {} to {}", range.start(), range.end()));
+            other => {
+                let what = format!("a whole number from {} to {}", range.start(), range.end());
+                let what = format!("{what} belongs here, not {}", other.kind());
+                // `"10"`, `010` and `1_0` are text in YAML 1.2.
+                let plain = match other {
+                    Value::Text(text) => text.replace('_', "").parse::<u32>().ok(),
+                    _ => None,
+                };
+                let help = plain.map(|number| format!("write `{number}`")).unwrap_or_default();
+                self.report(field, problem::WRONG_TYPE, what, help);
                 return None;
             }
         };

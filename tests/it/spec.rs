@@ -180,6 +180,8 @@ fn wrong_specs_are_explained() {
         ("syntax", minimal("shards: {min: 1, max: 4}", "shards: {min: 1, max: 4")),
         ("tab", minimal("    name: clicks\n    shards", "\tname: clicks\n    shards")),
         ("merge_key", minimal("    name: clicks\n    shards", "    <<: {a: 1}\n    name: clicks\n    shards")),
+        ("quoted_number", minimal("{min: 1, max: 4}", "{min: 01, max: \"4\"}")),
+        ("too_deep", "[".repeat(100)),
         ("empty", "# nothing\n".to_owned()),
         ("two_documents", format!("{MINIMAL}---\n{MINIMAL}")),
         ("not_a_mapping", "[1, 2]\n".to_owned()),
