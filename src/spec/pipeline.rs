@@ -16,9 +16,9 @@ use crate::model::{
 pub struct Pipeline {
     /// `metadata.name`; also the value of the ownership tag.
     pub name: String,
-    /// Region override.
+    /// Region override: as written, or of a function's ARN when that is all there is.
     pub region: Option<String>,
-    /// Accounts this spec may be used in; empty: any.
+    /// Accounts this spec may be used in; empty: any. A function's ARN fills it when it is not written.
     pub expected_account_ids: Vec<String>,
     /// Whether anything may be written.
     pub management: Management,
@@ -206,9 +206,9 @@ pub struct TableSpec {
     pub partition_key: KeyAttribute,
     /// Sort key.
     pub sort_key: Option<KeyAttribute>,
-    /// Write capacity of the table.
+    /// Write capacity of the table; pinned at 0 on demand.
     pub write_capacity: Bounds<CapacityUnits>,
-    /// Read capacity of the table.
+    /// Read capacity of the table; pinned at 0 on demand.
     pub read_capacity: Bounds<CapacityUnits>,
     /// Global secondary indexes.
     pub global_secondary_indexes: Vec<GlobalIndexSpec>,
@@ -240,9 +240,9 @@ pub struct GlobalIndexSpec {
     pub sort_key: Option<KeyAttribute>,
     /// `ALL`, `KEYS_ONLY` or `INCLUDE` with attributes.
     pub projection: Projection,
-    /// Write capacity.
+    /// Write capacity; pinned at 0 on demand.
     pub write_capacity: Bounds<CapacityUnits>,
-    /// Read capacity.
+    /// Read capacity; pinned at 0 on demand.
     pub read_capacity: Bounds<CapacityUnits>,
 }
 

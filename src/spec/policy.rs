@@ -72,33 +72,47 @@ pub(super) const BUILTIN: [(&str, &str); 3] = [
     ("eager", include_str!("../../policies/scaling/eager.yaml")),
 ];
 
-/// The parameters, as the file spells them.
-const FIELDS: [&str; 25] = [
-    "shardTargetUtilization",
-    "shardRaiseUtilization",
-    "shardLowerUtilization",
-    "consumerTargetUtilization",
-    "writeTargetUtilization",
-    "writeMeanUtilization",
-    "readTargetUtilization",
-    "metricDelaySeconds",
-    "staleAfterSeconds",
-    "catchUpSeconds",
-    "shardStabilizationSeconds",
-    "writeStabilizationSeconds",
-    "factorStabilizationSeconds",
-    "reservedReshards",
-    "reservedDecreases",
-    "minimumDecrease",
-    "drainedAgeSeconds",
-    "drainedForSeconds",
-    "shardCooldownSeconds",
-    "reshardBaseSeconds",
-    "reshardPerShardSeconds",
-    "rejectingRatio",
-    "laggingRatio",
-    "offeredClamp",
-    "coldStartHours",
+/// What a parameter may be.
+enum Range {
+    /// A number.
+    Share(f64, f64),
+    /// A whole number.
+    Whole(i128, i128),
+}
+
+const DAY: i128 = 86_400;
+
+/// The parameters as the file spells them, with their ranges; equal to the fields of [`ScalingPolicy`] (tested).
+const PARAMETERS: [(&str, Range); 26] = [
+    // A utilization of 0 would ask for infinite capacity.
+    ("shardTargetUtilization", Range::Share(0.05, 1.0)),
+    ("shardRaiseUtilization", Range::Share(0.05, 1.0)),
+    ("shardLowerUtilization", Range::Share(0.0, 1.0)),
+    ("consumerTargetUtilization", Range::Share(0.05, 1.0)),
+    ("writeTargetUtilization", Range::Share(0.05, 1.0)),
+    ("writeMeanUtilization", Range::Share(0.05, 1.0)),
+    ("readTargetUtilization", Range::Share(0.05, 1.0)),
+    ("metricDelaySeconds", Range::Whole(0, 900)),
+    ("staleAfterSeconds", Range::Whole(60, 3_600)),
+    ("catchUpSeconds", Range::Whole(60, DAY)),
+    ("shardStabilizationSeconds", Range::Whole(0, 7 * DAY)),
+    ("writeStabilizationSeconds", Range::Whole(0, 7 * DAY)),
+    ("factorStabilizationSeconds", Range::Whole(0, 7 * DAY)),
+    // Ten calls in a rolling day (Kinesis API, UpdateShardCount).
+    ("reservedReshards", Range::Whole(0, 10)),
+    // Four decreases at the start of a UTC day (DynamoDB developer guide, "Service quotas").
+    ("reservedDecreases", Range::Whole(0, 4)),
+    ("minimumDecrease", Range::Share(0.0, 0.9)),
+    ("drainedAgeSeconds", Range::Whole(0, 3_600)),
+    ("drainedForSeconds", Range::Whole(0, DAY)),
+    ("shardCooldownSeconds", Range::Whole(0, 7 * DAY)),
+    ("reshardBaseSeconds", Range::Share(0.0, 3_600.0)),
+    ("reshardPerShardSeconds", Range::Share(0.0, 600.0)),
+    ("rejectingRatio", Range::Share(0.0, 1.0)),
+    ("laggingRatio", Range::Share(0.01, 1.0)),
+    ("offeredClamp", Range::Share(1.0, 10.0)),
+    ("coldStartHours", Range::Whole(0, 48)),
+    ("coldStartReshards", Range::Whole(0, 10)),
 ];
 
 /// The policy of that name, if it is a built-in one: `careful`, `balanced` or `eager`.
@@ -118,80 +132,27 @@ pub fn parse(source: &str) -> Result<ScalingPolicy, Vec<Problem>> {
 
 fn policy(reader: &mut Reader, root: &Object<'_>) -> Option<ScalingPolicy> {
     const HELP: &str = "a policy carries every parameter: start from policies/scaling/balanced.yaml";
-    const DAY: i128 = 86_400;
     validate::metadata_name(reader, root);
     let field = reader.require(root, "spec", "the parameters: `spec: {shardTargetUtilization: 0.55, …}`")?;
-    let mut known = FIELDS.to_vec();
-    known.push("coldStartReshards");
-    let spec = reader.object(&field, &known)?;
-    let mut number = |name: &str, least: f64, most: f64| {
-        let field = reader.require(&spec, name, HELP)?;
-        reader.number(&field, least..=most)
-    };
-    // A utilization of 0 would ask for infinite capacity.
-    let shard_target = number("shardTargetUtilization", 0.05, 1.0);
-    let shard_raise = number("shardRaiseUtilization", 0.05, 1.0);
-    let shard_lower = number("shardLowerUtilization", 0.0, 1.0);
-    let consumer_target = number("consumerTargetUtilization", 0.05, 1.0);
-    let write_target = number("writeTargetUtilization", 0.05, 1.0);
-    let write_mean = number("writeMeanUtilization", 0.05, 1.0);
-    let read_target = number("readTargetUtilization", 0.05, 1.0);
-    let minimum_decrease = number("minimumDecrease", 0.0, 0.9);
-    let reshard_base = number("reshardBaseSeconds", 0.0, 3_600.0);
-    let reshard_per_shard = number("reshardPerShardSeconds", 0.0, 600.0);
-    let rejecting_ratio = number("rejectingRatio", 0.0, 1.0);
-    let lagging_ratio = number("laggingRatio", 0.01, 1.0);
-    let offered_clamp = number("offeredClamp", 1.0, 10.0);
-    ordered(reader, &spec, ("shardLowerUtilization", shard_lower), ("shardTargetUtilization", shard_target), true);
-    ordered(reader, &spec, ("shardTargetUtilization", shard_target), ("shardRaiseUtilization", shard_raise), false);
-    ordered(reader, &spec, ("writeTargetUtilization", write_target), ("writeMeanUtilization", write_mean), false);
-    let mut whole = |name: &str, least: i128, most: i128| {
-        let field = reader.require(&spec, name, HELP)?;
-        reader.integer::<u32>(&field, least..=most)
-    };
-    let metric_delay = whole("metricDelaySeconds", 0, 900);
-    let stale_after = whole("staleAfterSeconds", 60, 3_600);
-    let catch_up = whole("catchUpSeconds", 60, DAY);
-    let shard_stabilization = whole("shardStabilizationSeconds", 0, 7 * DAY);
-    let write_stabilization = whole("writeStabilizationSeconds", 0, 7 * DAY);
-    let factor_stabilization = whole("factorStabilizationSeconds", 0, 7 * DAY);
-    // Ten calls in a rolling day (Kinesis API, UpdateShardCount); keeping all back would never lower.
-    let reserved_reshards = whole("reservedReshards", 0, 10);
-    // Four decreases at the start of a UTC day (DynamoDB, service quotas).
-    let reserved_decreases = whole("reservedDecreases", 0, 4);
-    let drained_age = whole("drainedAgeSeconds", 0, 3_600);
-    let drained_for = whole("drainedForSeconds", 0, DAY);
-    let shard_cooldown = whole("shardCooldownSeconds", 0, 7 * DAY);
-    let cold_start_hours = whole("coldStartHours", 0, 48);
-    let cold_start_reshards = whole("coldStartReshards", 0, 10);
-    Some(ScalingPolicy {
-        shard_target_utilization: shard_target?,
-        shard_raise_utilization: shard_raise?,
-        shard_lower_utilization: shard_lower?,
-        consumer_target_utilization: consumer_target?,
-        write_target_utilization: write_target?,
-        write_mean_utilization: write_mean?,
-        read_target_utilization: read_target?,
-        metric_delay_seconds: metric_delay?,
-        stale_after_seconds: stale_after?,
-        catch_up_seconds: catch_up?,
-        shard_stabilization_seconds: shard_stabilization?,
-        write_stabilization_seconds: write_stabilization?,
-        factor_stabilization_seconds: factor_stabilization?,
-        reserved_reshards: reserved_reshards?,
-        reserved_decreases: reserved_decreases?,
-        minimum_decrease: minimum_decrease?,
-        drained_age_seconds: drained_age?,
-        drained_for_seconds: drained_for?,
-        shard_cooldown_seconds: shard_cooldown?,
-        reshard_base_seconds: reshard_base?,
-        reshard_per_shard_seconds: reshard_per_shard?,
-        rejecting_ratio: rejecting_ratio?,
-        lagging_ratio: lagging_ratio?,
-        offered_clamp: offered_clamp?,
-        cold_start_hours: cold_start_hours?,
-        cold_start_reshards: cold_start_reshards?,
-    })
+    let spec = reader.object(&field, &PARAMETERS.map(|(name, _)| name))?;
+    let mut values = serde_json::Map::new();
+    for (name, range) in PARAMETERS {
+        let Some(field) = reader.require(&spec, name, HELP) else { continue };
+        let value = match range {
+            Range::Share(least, most) => reader.number(&field, least..=most).map(serde_json::Value::from),
+            Range::Whole(least, most) => reader.integer::<u32>(&field, least..=most).map(serde_json::Value::from),
+        };
+        values.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    let share = |name| values.get(name).and_then(serde_json::Value::as_f64);
+    for (low, high, strict) in [
+        ("shardLowerUtilization", "shardTargetUtilization", true),
+        ("shardTargetUtilization", "shardRaiseUtilization", false),
+        ("writeTargetUtilization", "writeMeanUtilization", false),
+    ] {
+        ordered(reader, &spec, (low, share(low)), (high, share(high)), strict);
+    }
+    serde_json::from_value(serde_json::Value::Object(values)).ok()
 }
 
 /// A parameter must lie below another one, or raise and lower would chase each other.
@@ -241,9 +202,7 @@ mod tests {
         let codes = |source: &str| -> Vec<&str> {
             parse(source).err().unwrap_or_default().iter().map(|problem| problem.code).collect()
         };
-        let mut names = FIELDS.to_vec();
-        names.push("coldStartReshards");
-        for name in names {
+        for (name, _) in PARAMETERS {
             let renamed = source.replace(&format!("  {name}:"), "  x:");
             assert_eq!(codes(&renamed).len(), 2, "{name}: one missing, one unknown");
             let start = source.find(&format!("  {name}:")).unwrap();

@@ -14,6 +14,10 @@ use super::text;
 use super::yaml::{Node, Value};
 use crate::model::Bounds;
 
+/// An optional field as read: `Some(None)` when absent, `None` when present and wrong.
+#[allow(clippy::option_option, reason = "absent and wrong are two things, and `?` ends the reading on wrong only")]
+pub(super) type Optional<T> = Option<Option<T>>;
+
 /// Collects problems while a tree is read.
 #[derive(Default)]
 pub(super) struct Reader {
@@ -174,13 +178,13 @@ impl Reader {
         }
     }
 
-    /// An optional field without a default: `Some(None)` when absent, `None` when present and wrong.
+    /// An optional field without a default.
     pub fn optional<'n, T>(
         &mut self,
         object: &Object<'n>,
         name: &str,
         read: impl FnOnce(&mut Self, &Field<'n>) -> Option<T>,
-    ) -> Option<Option<T>> {
+    ) -> Optional<T> {
         self.or(object, name, None, |reader, field| read(reader, field).map(Some))
     }
 
@@ -251,8 +255,16 @@ impl Reader {
                 self.report(field, problem::WRONG_TYPE, format!("{value} is not a whole number"), help);
                 return None;
             }
-            _ => {
-                self.wrong_type(field, &format!("a whole number from {} to {}", range.start(), range.end()));
+            other => {
+                let what = format!("a whole number from {} to {}", range.start(), range.end());
+                let what = format!("{what} belongs here, not {}", other.kind());
+                // `"10"`, `010` and `1_0` are text in YAML 1.2.
+                let plain = match other {
+                    Value::Text(text) => text.replace('_', "").parse::<u32>().ok(),
+                    _ => None,
+                };
+                let help = plain.map(|number| format!("write `{number}`")).unwrap_or_default();
+                self.report(field, problem::WRONG_TYPE, what, help);
                 return None;
             }
         };

@@ -128,7 +128,8 @@ pub(super) fn on_failure(text: &str) -> Result<(), String> {
     if !is_partition(partition) {
         return Err(wrong());
     }
-    if target.ends_with(".fifo") {
+    // AWS: a FIFO queue or topic is one whose name ends so, in lower case.
+    if target.strip_suffix(".fifo").is_some() {
         return Err("FIFO queues and topics are not accepted by Lambda here: use a standard one".to_owned());
     }
     let valid = match *service {

@@ -95,28 +95,30 @@ fn options() -> serde_saphyr::Options {
     }
 }
 
-/// The YAML crate's refusal in our words where it is a common one, otherwise in its own.
+/// The YAML crate's refusal, in our words where it is a common one.
 fn refused(source: &str, error: &Error) -> Problem {
-    let (code, help) = match error {
-        Error::MultipleDocuments { .. } => (problem::DOCUMENTS, Some("one document a file: remove the `---` lines")),
+    // The crate's text is free of control characters; the place at its end is ours to tell.
+    let text = error.render();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let (code, message, help) = match error {
+        Error::MultipleDocuments { .. } => (
+            problem::DOCUMENTS,
+            "the file holds more than one document".to_owned(),
+            Some("one document a file: remove the `---` lines"),
+        ),
         Error::MergeKeyNotAllowed { .. } => {
-            (problem::SYNTAX, Some("merge keys are not supported: write the fields out"))
+            (problem::SYNTAX, "merge keys (`<<`) are not supported".to_owned(), Some("write the fields out"))
+        }
+        Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            (problem::SYNTAX, "the alias stands inside its own anchor".to_owned(), None)
         }
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            (problem::TOO_LARGE, Some("a spec has at most 20 000 nodes, 10 aliases and 64 levels"))
-        }
-        _ => (problem::SYNTAX, None),
-    };
-    let message = match code {
-        problem::DOCUMENTS => "the file holds more than one document".to_owned(),
-        _ => {
-            // The renderer neutralizes control characters; the place is ours to tell.
-            let text = error.render();
-            text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text).chars().take(300).collect()
-        }
+        | Error::AliasReplayStackDepthExceeded { .. } => too_large(),
+        // The scanner's own limit on nested brackets has no variant.
+        _ if text == "recursion limit exceeded" => too_large(),
+        _ => (problem::SYNTAX, text.chars().take(300).collect(), None),
     };
     let help = help.map(str::to_owned);
     match error.location() {
@@ -132,6 +134,11 @@ fn refused(source: &str, error: &Error) -> Problem {
         }
         _ => Problem { code, message, help, span: None, line: 1, column: 1 },
     }
+}
+
+fn too_large() -> (&'static str, String, Option<&'static str>) {
+    let help = "a spec has at most 1 MiB, 20 000 nodes, 10 aliases and 64 levels";
+    (problem::TOO_LARGE, "the document is larger or deeper than a spec may be".to_owned(), Some(help))
 }
 
 fn place(location: Location) -> Place {

@@ -1,5 +1,8 @@
 //! The spec as users meet it: the examples, wrong files, hostile files.
 
+#![allow(clippy::panic, clippy::disallowed_methods, reason = "a test, and one that measures real time")]
+
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use alleycat_operator::model::{BatchSize, BillingMode, CapacityUnits, Hours, ParallelizationFactor, ShardCount};
@@ -177,6 +180,8 @@ fn wrong_specs_are_explained() {
         ("syntax", minimal("shards: {min: 1, max: 4}", "shards: {min: 1, max: 4")),
         ("tab", minimal("    name: clicks\n    shards", "\tname: clicks\n    shards")),
         ("merge_key", minimal("    name: clicks\n    shards", "    <<: {a: 1}\n    name: clicks\n    shards")),
+        ("quoted_number", minimal("{min: 1, max: 4}", "{min: 01, max: \"4\"}")),
+        ("too_deep", "[".repeat(100)),
         ("empty", "# nothing\n".to_owned()),
         ("two_documents", format!("{MINIMAL}---\n{MINIMAL}")),
         ("not_a_mapping", "[1, 2]\n".to_owned()),
@@ -201,7 +206,7 @@ fn places_are_lines_and_columns_of_the_file() {
 fn hostile_files_are_refused_at_once() {
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for (name, before) in ('b'..='z').zip('a'..='y') {
-        bomb.push_str(&format!("{name}: &{name} [*{before},*{before},*{before},*{before},*{before},*{before}]\n"));
+        writeln!(bomb, "{name}: &{name} [*{before},*{before},*{before},*{before},*{before},*{before}]").unwrap();
     }
     let mut files = vec![
         bomb,
@@ -211,7 +216,7 @@ fn hostile_files_are_refused_at_once() {
         format!("a: {}", "x".repeat(1_000_000)),
         "[".repeat(100_000),
         format!("{}1{}", "{a: ".repeat(200), "}".repeat(200)),
-        (0..500).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect(),
+        (0..500).map(|depth| " ".repeat(depth) + "a:\n").collect::<Vec<_>>().concat(),
         format!("spec: [{}]", "1,".repeat(30_000)),
         "#".repeat(1_000_000),
         "? [a, b]\n: c\n".to_owned(),

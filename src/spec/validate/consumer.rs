@@ -116,10 +116,10 @@ fn function(reader: &mut Reader, object: &Object<'_>, names: &mut Names<'_>) -> 
 fn delivery(reader: &mut Reader, object: &Object<'_>) -> Option<Delivery> {
     let words = [("auto", Delivery::Auto), ("shared", Delivery::Shared), ("enhancedFanOut", Delivery::EnhancedFanOut)];
     let delivery = reader.or(object, "delivery", Delivery::Auto, |reader, field| reader.word(field, &words))?;
-    if delivery == Delivery::EnhancedFanOut {
-        if let Some(field) = object.get("delivery") {
-            reader.unsupported(&field, "enhanced fan-out", "write `auto` or `shared`");
-        }
+    if delivery == Delivery::EnhancedFanOut
+        && let Some(field) = object.get("delivery")
+    {
+        reader.unsupported(&field, "enhanced fan-out", "write `auto` or `shared`");
     }
     Some(delivery)
 }

@@ -237,11 +237,11 @@ fn objectives(reader: &mut Reader, spec: &Object<'_>, retention_hours: Option<u3
     let age = reader.or(&object, "iteratorAge", objectives.iterator_age, |r, f| r.duration(f, 1..=365 * DAY));
     let recovery = reader.or(&object, "recovery", objectives.recovery, |r, f| r.duration(f, 60..=7 * DAY));
     let budget = reader.optional(&object, "monthlyBudget", |reader, field| reader.number(field, 0.01..=1e9));
-    if let (Some(age), Some(hours), Some(field)) = (age, retention_hours, object.get("iteratorAge")) {
-        if age >= SignedDuration::from_hours(i64::from(hours)) {
-            let help = format!("the stream may keep records for {hours}h only: stay well below");
-            reader.report(&field, problem::CONTRADICTION, "records expire before they are this old", help);
-        }
+    if let (Some(age), Some(hours), Some(field)) = (age, retention_hours, object.get("iteratorAge"))
+        && age >= SignedDuration::from_hours(i64::from(hours))
+    {
+        let help = format!("the stream may keep records for {hours}h only: stay well below");
+        reader.report(&field, problem::CONTRADICTION, "records expire before they are this old", help);
     }
     objectives.iterator_age = age?;
     objectives.recovery = recovery?;
@@ -258,8 +258,9 @@ fn scaling(reader: &mut Reader, spec: &Object<'_>) -> Option<ScalingSpec> {
     }
     let policy = reader.or(&object, "policy", standard.policy, |reader, field| {
         reader.checked(field, |text| {
-            let file = text.ends_with(".yaml") || text.ends_with(".yml");
-            if policy::builtin(text).is_some() || (file && !text.contains('\0')) {
+            let extension = text.rsplit_once('.').map(|(_, extension)| extension);
+            let file = matches!(extension, Some("yaml" | "yml")) && !text.contains('\0');
+            if file || policy::builtin(text).is_some() {
                 return Ok(());
             }
             let names = policy::BUILTIN.map(|(name, _)| name);

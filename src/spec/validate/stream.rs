@@ -38,10 +38,10 @@ pub(super) fn read(reader: &mut Reader, field: &Field<'_>) -> Option<StreamSpec>
         "shard-level metrics",
         "leave it out, or empty: `[]`; the operator works from stream-level metrics",
     );
-    if let Some(field) = object.get("encryption") {
-        if reader.text(&field).is_some_and(|text| text != "none") {
-            reader.unsupported(&field, "encryption", "write `none`, or leave it out: what the stream has is kept");
-        }
+    if let Some(field) = object.get("encryption")
+        && reader.text(&field).is_some_and(|text| text != "none")
+    {
+        reader.unsupported(&field, "encryption", "write `none`, or leave it out: what the stream has is kept");
     }
     let adoption = reader.or(&object, "adoptionPolicy", AdoptionPolicy::Refuse, |r, f| r.word(f, &ADOPTION));
     let deletion = reader.or(&object, "deletionPolicy", DeletionPolicy::Retain, |r, f| r.word(f, &DELETION));
@@ -65,10 +65,10 @@ pub(super) fn shards(reader: &mut Reader, field: &Field<'_>) -> Option<Bounds<Sh
 fn mode(reader: &mut Reader, object: &Object<'_>) -> Option<StreamMode> {
     let words = [("provisioned", StreamMode::Provisioned), ("onDemand", StreamMode::OnDemand)];
     let mode = reader.or(object, "streamMode", StreamMode::Provisioned, |r, f| r.word(f, &words))?;
-    if mode == StreamMode::OnDemand {
-        if let Some(field) = object.get("streamMode") {
-            reader.unsupported(&field, "on-demand streams", "write `provisioned`: the operator sets the shard count");
-        }
+    if mode == StreamMode::OnDemand
+        && let Some(field) = object.get("streamMode")
+    {
+        reader.unsupported(&field, "on-demand streams", "write `provisioned`: the operator sets the shard count");
     }
     Some(mode)
 }

@@ -8,7 +8,7 @@ use crate::spec::pipeline::{
     AdoptionPolicy, DeletionPolicy, GlobalIndexSpec, KeyAttribute, LocalIndexSpec, Projection, TableSpec,
 };
 use crate::spec::problem::{self, quoted};
-use crate::spec::reader::{Field, Object, Reader};
+use crate::spec::reader::{Field, Object, Optional, Reader};
 use crate::spec::text;
 use crate::spec::yaml::Value;
 
@@ -49,7 +49,7 @@ fn read(reader: &mut Reader, field: &Field<'_>, seen: &mut BTreeMap<String, usiz
     let mut keys = Keys::default();
     let partition_key = keys.required(reader, &object, "partitionKey");
     let sort_key = keys.optional(reader, &object, "sortKey");
-    keys.differ(reader, &object);
+    Keys::differ(reader, &object);
     let write_capacity = capacity(reader, &object, "writeCapacity", billing_mode);
     let read_capacity = capacity(reader, &object, "readCapacity", billing_mode);
     let mut index_names = BTreeMap::new();
@@ -108,10 +108,10 @@ fn billing_mode(reader: &mut Reader, object: &Object<'_>) -> Option<BillingMode>
     let words =
         [("provisioned", Some(BillingMode::Provisioned)), ("onDemand", Some(BillingMode::OnDemand)), ("auto", None)];
     let mode = reader.or(object, "billingMode", Some(BillingMode::Provisioned), |r, f| r.word(f, &words))?;
-    if mode.is_none() {
-        if let Some(field) = object.get("billingMode") {
-            reader.unsupported(&field, "switching the billing mode", "write `provisioned` or `onDemand`");
-        }
+    if mode.is_none()
+        && let Some(field) = object.get("billingMode")
+    {
+        reader.unsupported(&field, "switching the billing mode", "write `provisioned` or `onDemand`");
     }
     mode
 }
@@ -156,7 +156,7 @@ impl Keys {
         self.read(reader, &field)
     }
 
-    fn optional(&mut self, reader: &mut Reader, object: &Object<'_>, name: &str) -> Option<Option<KeyAttribute>> {
+    fn optional(&mut self, reader: &mut Reader, object: &Object<'_>, name: &str) -> Optional<KeyAttribute> {
         reader.optional(object, name, |reader, field| self.read(reader, field))
     }
 
@@ -174,18 +174,15 @@ impl Keys {
     }
 
     /// Partition and sort key of one table or index are two attributes.
-    fn differ(&self, reader: &mut Reader, object: &Object<'_>) {
+    fn differ(reader: &mut Reader, object: &Object<'_>) {
         let text = |name| match object.get(name).map(|field| &field.node.value) {
             Some(Value::Text(text)) => text::key(text).ok(),
             _ => None,
         };
-        if let (Some(partition), Some(sort), Some(field)) =
-            (text("partitionKey"), text("sortKey"), object.get("sortKey"))
-        {
-            if partition.name == sort.name {
-                let help = "choose another attribute, or leave the sort key out";
-                reader.report(&field, problem::CONTRADICTION, "partition and sort key are the same attribute", help);
-            }
+        let (Some(partition), Some(sort)) = (text("partitionKey"), text("sortKey")) else { return };
+        if let Some(field) = object.get("sortKey").filter(|_| partition.name == sort.name) {
+            let help = "choose another attribute, or leave the sort key out";
+            reader.report(&field, problem::CONTRADICTION, "partition and sort key are the same attribute", help);
         }
     }
 }
@@ -202,7 +199,7 @@ fn global_index(
     let name = resource_name(reader, &object, seen, "every index of a table has its own name");
     let partition_key = keys.required(reader, &object, "partitionKey");
     let sort_key = keys.optional(reader, &object, "sortKey");
-    keys.differ(reader, &object);
+    Keys::differ(reader, &object);
     let projection = reader.or(&object, "projection", Projection::All, projection);
     let write_capacity = capacity(reader, &object, "writeCapacity", mode);
     let read_capacity = capacity(reader, &object, "readCapacity", mode);
@@ -262,11 +259,11 @@ fn attribute_name(text: &str) -> Result<(), String> {
 }
 
 fn at_most(reader: &mut Reader, field: &Field<'_>, most: usize, what: &str) {
-    if let Value::List(items) = &field.node.value {
-        if items.len() > most {
-            let help = format!("at most {most}");
-            reader.report(field, problem::OUT_OF_RANGE, format!("{} {what} are too many", items.len()), help);
-        }
+    if let Value::List(items) = &field.node.value
+        && items.len() > most
+    {
+        let help = format!("at most {most}");
+        reader.report(field, problem::OUT_OF_RANGE, format!("{} {what} are too many", items.len()), help);
     }
 }
 
