@@ -1,0 +1,10 @@
+//! All integration tests, in one binary: one link, one summary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected stops and says so"
+)]
+
+mod house;
