@@ -7,4 +7,5 @@
     reason = "a test that meets the unexpected stops and says so"
 )]
 
+mod emulators;
 mod house;
