@@ -9,3 +9,4 @@
 
 mod emulators;
 mod house;
+mod manifests;
