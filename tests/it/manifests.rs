@@ -17,7 +17,8 @@ fn documents() -> BTreeMap<String, Value> {
     for entry in fs::read_dir(folder).expect("manifests/ exists") {
         let path = entry.expect("an entry can be read").path();
         let source = fs::read_to_string(&path).expect("a manifest is UTF-8");
-        let document: Value = serde_saphyr::from_str(&source).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let document: Value =
+            serde_saphyr::from_str(&source).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = document.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         found.insert(format!("{}/{name}", document["kind"].as_str().unwrap_or_default()), document);
     }

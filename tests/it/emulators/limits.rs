@@ -113,7 +113,11 @@ async fn metric_data_comes_in_one_order_only(aws: &Ministack) {
     }
     let ask = aws.cloudwatch().get_metric_data().metric_data_queries(query).scan_by(ScanBy::TimestampDescending);
     let answer = ask.start_time(time(now - 600)).end_time(time(now)).send().await.unwrap();
-    let times: Vec<i64> = answer.metric_data_results()[0].timestamps().iter().map(|at| at.secs()).collect();
+    let times: Vec<i64> = answer.metric_data_results()[0]
+        .timestamps()
+        .iter()
+        .map(aws_sdk_cloudwatch::primitives::DateTime::secs)
+        .collect();
     assert!(times.len() >= 5, "{times:?}");
     assert!(times.is_sorted(), "ScanBy is heeded now: {times:?}");
 }

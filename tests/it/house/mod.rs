@@ -280,7 +280,7 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
 
 fn tell(breaches: &mut [Breach]) -> String {
     breaches.sort();
-    breaches.iter().map(|breach| format!("\n  {breach}")).collect()
+    breaches.iter().fold(String::new(), |told, breach| told + "\n  " + &breach.to_string())
 }
 
 #[test]
