@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use scan::{Scan, functions, paths, scan};
+use scan::{PathUse, Scan, functions, paths, scan};
 
 /// Greatest length of a file, tests included.
 const FILE_LINES: usize = 600;
@@ -26,13 +26,18 @@ fn room(file: &str) -> &'static str {
     let inside = file.strip_prefix("src/").unwrap_or(file);
     let (head, tail) = inside.split_once('/').unwrap_or((inside, ""));
     match (head, tail) {
-        ("apply", tail) if tail.starts_with("machine") => "apply::machine",
+        ("apply", tail) if is_machine(tail) => "apply::machine",
         ("memory", tail) if tail.starts_with("types") || tail.starts_with("ledger") => "memory::types",
         // A `mod.rs` that re-exports both halves belongs to the shell half.
         ("apply", _) => "apply",
         ("memory", _) => "memory",
         (head, _) => ROOMS.iter().find(|(name, _)| *name == head).map_or("root", |(name, _)| name),
     }
+}
+
+/// The pure part of `apply`: the step machine and its reading of the facts.
+fn is_machine(name: &str) -> bool {
+    name.starts_with("machine") || name.starts_with("state")
 }
 
 /// What each room may import, besides itself. Data walks spec → observe → diagnose → scale → plan → apply →
@@ -106,10 +111,12 @@ fn module_path(file: &str) -> Vec<String> {
     parts
 }
 
-/// The path from the crate's root that `segments` means in `file`, when it stays in this crate.
-fn from_root(file: &str, segments: &[String]) -> Option<Vec<String>> {
+/// The path from the crate's root that `path` means in `file`, when it stays in this crate.
+fn from_root(file: &str, path: &PathUse) -> Option<Vec<String>> {
+    let segments = &path.segments;
     let supers = segments.iter().take_while(|segment| *segment == "super").count();
     let mut base = module_path(file);
+    base.extend(path.inside.iter().cloned());
     let tail = match segments.first().map(String::as_str)? {
         "crate" | "alleycat_operator" => {
             base.clear();
@@ -132,7 +139,7 @@ fn imports(file: &str, scan: &Scan) -> Vec<Breach> {
     let allowed = ROOMS.iter().find(|(name, _)| *name == here).map_or(&[][..], |(_, rooms)| *rooms);
     let mut breaches = Vec::new();
     for path in paths(&scan.tokens) {
-        let Some(target) = from_root(file, &path.segments) else { continue };
+        let Some(target) = from_root(file, &path) else { continue };
         let Some(first) = target.first() else { continue };
         let name = target.join("::");
         let may = match here {
@@ -142,7 +149,7 @@ fn imports(file: &str, scan: &Scan) -> Vec<Breach> {
         let store =
             PURE.contains(&here) && first == "memory" && target.iter().any(|part| STORES.contains(&part.as_str()));
         let driver =
-            here == "apply::machine" && first == "apply" && target.get(1).is_some_and(|m| !m.starts_with("machine"));
+            here == "apply::machine" && first == "apply" && target.get(1).is_some_and(|module| !is_machine(module));
         if !may || store || driver {
             breaches.push(Breach {
                 file: file.to_owned(),

@@ -13,6 +13,8 @@ pub struct Token {
 /// A path as written, e.g. `["crate", "model", "Facts"]`, with the line of its first segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathUse {
+    /// The inline modules (`mod x { … }`) around it, outermost first: `super` counts them.
+    pub inside: Vec<String>,
     pub segments: Vec<String>,
     pub line: usize,
 }
@@ -183,17 +185,29 @@ fn declared_modules(tokens: &[Token]) -> BTreeSet<String> {
 /// Every path in the code: the leaves of each `use`, and each path written in place.
 pub fn paths(tokens: &[Token]) -> Vec<PathUse> {
     let (mut found, mut at) = (Vec::new(), 0);
+    let (mut depth, mut modules): (usize, Vec<(usize, String)>) = (0, Vec::new());
     while at < tokens.len() {
         let line = tokens[at].line;
+        match tokens[at].text.as_str() {
+            "mod" if text(tokens, at + 2) == "{" => modules.push((depth, text(tokens, at + 1).to_owned())),
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                modules.retain(|(outside, _)| *outside < depth);
+            }
+            _ => {}
+        }
+        let inside: Vec<String> = modules.iter().map(|(_, name)| name.clone()).collect();
         if tokens[at].text == "use" && at.checked_sub(1).is_none_or(|before| is_use_start(&tokens[before].text)) {
-            at = use_tree(tokens, at + 1, &[], line, &mut found);
+            let start = PathUse { inside, segments: Vec::new(), line };
+            at = use_tree(tokens, at + 1, &start, &mut found);
         } else if is_identifier(&tokens[at].text) && text(tokens, at + 1) == "::" {
             let mut segments = vec![tokens[at].text.clone()];
             while text(tokens, at + 1) == "::" && is_identifier(text(tokens, at + 2)) {
                 segments.push(tokens[at + 2].text.clone());
                 at += 2;
             }
-            found.push(PathUse { segments, line });
+            found.push(PathUse { inside, segments, line });
         }
         at += 1;
     }
@@ -201,26 +215,26 @@ pub fn paths(tokens: &[Token]) -> Vec<PathUse> {
 }
 
 /// Reads one branch of a use tree from `at`; returns the index of the token that ended it.
-fn use_tree(tokens: &[Token], mut at: usize, prefix: &[String], line: usize, found: &mut Vec<PathUse>) -> usize {
-    let mut segments = prefix.to_vec();
+fn use_tree(tokens: &[Token], mut at: usize, prefix: &PathUse, found: &mut Vec<PathUse>) -> usize {
+    let mut path = prefix.clone();
     loop {
         match text(tokens, at) {
             "" | ";" | "," | "}" => break,
             "{" => {
-                at = use_tree(tokens, at + 1, &segments, line, found);
+                at = use_tree(tokens, at + 1, &path, found);
                 while text(tokens, at) == "," {
-                    at = use_tree(tokens, at + 1, &segments, line, found);
+                    at = use_tree(tokens, at + 1, &path, found);
                 }
                 return at + 1;
             }
             "as" => at += 1,
             "::" | "self" => {}
-            other => segments.push(other.to_owned()),
+            other => path.segments.push(other.to_owned()),
         }
         at += 1;
     }
-    if segments.len() > prefix.len() || text(tokens, at.wrapping_sub(1)) == "self" {
-        found.push(PathUse { segments, line });
+    if path != *prefix || text(tokens, at.wrapping_sub(1)) == "self" {
+        found.push(path);
     }
     at
 }
@@ -279,6 +293,14 @@ mod tests {
             fn g() { crate::memory::load(); let _ = tokio::time::sleep; }
         "##;
         assert_eq!(named(source), ["crate::memory::load", "tokio::time::sleep"]);
+    }
+
+    #[test]
+    fn inline_modules_are_kept_with_a_path() {
+        let found = paths(&scan("mod a { mod b { use super::X; } use super::Y; } use super::Z;").tokens);
+        let told: Vec<_> = found.iter().map(|path| (path.inside.join("::"), path.segments.join("::"))).collect();
+        let expected = [("a::b", "super::X"), ("a", "super::Y"), ("", "super::Z")];
+        assert_eq!(told, expected.map(|(inside, path)| (inside.to_owned(), path.to_owned())));
     }
 
     #[test]
