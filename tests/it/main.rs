@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected stops and says so"
 )]
 
+mod docs;
 mod emulators;
 mod house;
 mod manifests;
