@@ -1,3 +1,22 @@
-//! Integration tests, one module a topic.
+//! All integration tests, in one binary: one link, one summary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected stops and says so"
+)]
 
+mod apply;
+mod cli;
+mod daemon;
+mod docs;
+mod emulators;
+mod house;
+mod iam;
+mod manifests;
+mod memory;
+mod plan;
+mod plane;
 mod spec;
+mod twin;
