@@ -18,6 +18,8 @@ mod operations;
 mod sts;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use clock::Clock;
 pub use cloudwatch::{MetricQuery, Statistic};

@@ -15,7 +15,7 @@
 //!
 //! Durations, iterator ages, concurrency and consumed capacity are never filled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -64,11 +64,10 @@ fn minutes(signals: &[&Signal]) -> Vec<Timestamp> {
 
 /// Minutes in which both signals have a point and both are zero.
 fn both_zero(one: &Signal, other: &Signal) -> Vec<Timestamp> {
-    let zero = |signal: &Signal| -> BTreeMap<Timestamp, ()> {
-        signal.points.iter().filter(|point| point.value == 0.0).map(|point| (point.at, ())).collect()
+    let zero = |signal: &Signal| -> BTreeSet<Timestamp> {
+        signal.points.iter().filter(|point| point.value == 0.0).map(|point| point.at).collect()
     };
-    let other = zero(other);
-    zero(one).into_keys().filter(|at| other.contains_key(at)).collect()
+    zero(one).intersection(&zero(other)).copied().collect()
 }
 
 /// A zero in each of these minutes that has no point yet.
