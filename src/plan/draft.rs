@@ -95,7 +95,7 @@ pub(super) fn spec_field(path: &str, before: Option<String>, after: Option<Strin
 }
 
 /// A field of something that is created.
-pub(super) fn new_field(path: &str, value: impl ToString) -> FieldChange {
+pub(super) fn new_field(path: &str, value: impl std::fmt::Display) -> FieldChange {
     spec_field(path, None, Some(value.to_string()), "does not exist yet")
 }
 

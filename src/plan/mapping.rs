@@ -15,7 +15,9 @@ use super::{
 
 /// Function name and qualifier (alias or version; `$LATEST` is none) of a function ARN or name.
 pub(super) fn function_of(arn: &str) -> (&str, Option<&str>) {
-    let mut parts = if arn.starts_with("arn:") { arn.splitn(8, ':').skip(6) } else { arn.splitn(2, ':').skip(0) };
+    // arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]
+    let skip = if arn.starts_with("arn:") { 6 } else { 0 };
+    let mut parts = arn.split(':').skip(skip);
     let name = parts.next().unwrap_or_default();
     (name, parts.next().filter(|qualifier| *qualifier != "$LATEST"))
 }
