@@ -145,7 +145,8 @@ impl Draft {
     pub fn finish(self, input: &Input<'_>, confirmed_name: Option<&str>) -> Plan {
         let before = cost::of_facts(input.facts, input.prices);
         let after = self.cost_after(before);
-        let mut warnings = common_warnings(input);
+        // What is said about every plan is no news about one that changes nothing.
+        let mut warnings = if self.changes.is_empty() { Vec::new() } else { common_warnings(input) };
         warnings.extend(self.warnings);
         Plan {
             format_version: FORMAT_VERSION.to_owned(),
