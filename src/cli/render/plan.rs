@@ -110,7 +110,8 @@ pub fn text(plan: &Plan, color: bool) -> String {
     let counts = summary(plan);
     out.line("", &verdict(plan, &counts), Some(Style::new().bold()), 0);
     let mut changes: Vec<&Change> = plan.changes.iter().collect();
-    changes.sort_by_key(|change| std::cmp::Reverse(change.risk));
+    // Risky ones first, each group in the order in which it is done.
+    changes.sort_by_key(|change| change.risk == Risk::None);
     for change in &changes {
         entry(&mut out, change);
     }
@@ -195,10 +196,16 @@ fn entry(out: &mut Out, change: &Change) {
         if matches!(change.action, Action::Adopt | Action::Delete | Action::Replace) || change.fields.is_empty() {
             out.line("", &change.reason, None, INDENT);
         }
-        for field in &change.fields {
-            let before = field.before.as_deref().unwrap_or("none");
-            let after = field.after.as_deref().unwrap_or("none");
-            out.line("", &format!("{} {before} -> {after}: {}", field.path, field.reason), None, INDENT);
+        for fields in change.fields.chunk_by(|one, next| one.reason == next.reason) {
+            let moves: Vec<String> = fields
+                .iter()
+                .map(|field| {
+                    let before = field.before.as_deref().unwrap_or("none");
+                    format!("{} {before} -> {}", field.path, field.after.as_deref().unwrap_or("none"))
+                })
+                .collect();
+            let reason = fields.first().map_or("", |field| field.reason.as_str());
+            out.line("", &format!("{}: {reason}", moves.join(", ")), None, INDENT);
         }
     }
     if let Some(chain) = chain(change) {
@@ -242,16 +249,22 @@ fn refusal(out: &mut Out, blocked: &Blocked) {
 }
 
 fn footer(out: &mut Out, plan: &Plan, counts: &Summary) {
-    let mut hidden = Vec::new();
-    if counts.unchanged > 0 {
-        hidden.push(format!("{} unchanged", counts.unchanged));
-    }
-    if !plan.owned_by_scaler.is_empty() {
-        let owned = &plan.owned_by_scaler;
-        hidden.push(format!("{} inside their bounds, the scaler's ({})", owned.len(), owned.join("; ")));
-    }
+    let owned = &plan.owned_by_scaler;
+    let hidden: Vec<String> = [(counts.unchanged, "unchanged"), (owned.len(), "inside their bounds, the scaler's")]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if !hidden.is_empty() {
-        out.line("", &format!("Not shown: {}.", hidden.join("; ")), None, 0);
+        let colon = if owned.is_empty() { "." } else { ":" };
+        out.line("", &format!("Not shown: {}{colon}", hidden.join("; ")), None, 0);
+    }
+    // One line a resource: "table/x writeCapacity = 20 in [20, 4000]" and what else is its.
+    let parts: Vec<(&str, &str)> = owned.iter().filter_map(|line| line.split_once(' ')).collect();
+    for group in parts.chunk_by(|one, next| one.0 == next.0) {
+        let Some((resource, _)) = group.first() else { continue };
+        let values: Vec<&str> = group.iter().map(|(_, value)| *value).collect();
+        out.line("  ", &format!("{resource} {}", values.join(", ")), None, INDENT);
     }
     let (before, after) = (plan.cost.before.per_month(), plan.cost.after.per_month());
     if !plan.is_empty() {
