@@ -36,6 +36,9 @@ pub struct Plan {
     pub cost: CostEstimate,
     /// Things worth a warning that block nothing.
     pub warnings: Vec<String>,
+    /// The name a person confirmed for deleting stateful resources. Nothing stateful is deleted without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_name: Option<String>,
 }
 
 impl Plan {
@@ -50,8 +53,10 @@ impl Plan {
 #[serde(rename_all = "camelCase")]
 pub struct CostEstimate {
     /// As observed.
+    #[serde(rename = "beforeUsdPerHour")]
     pub before: UsdPerHour,
     /// With the plan applied.
+    #[serde(rename = "afterUsdPerHour")]
     pub after: UsdPerHour,
 }
 
@@ -146,6 +151,7 @@ pub struct Change {
     /// How long it usually takes until it is settled.
     pub expected: SignedDuration,
     /// Cost difference.
+    #[serde(rename = "costDeltaUsdPerHour")]
     pub cost_delta: UsdPerHour,
 }
 
@@ -161,6 +167,14 @@ pub struct Blocked {
     pub reason: String,
     /// What to do about it.
     pub hint: String,
+}
+
+impl Blocked {
+    /// Whether `apply` must not start because of it: someone else's resource, a missing function, a difference that
+    /// cannot be changed. The others (a used-up budget, something `destroy` retains) hold back their own value only.
+    pub fn is_conflict(&self) -> bool {
+        super::codes::is_conflict(&self.code)
+    }
 }
 
 /// One mutating API call with everything it needs.

@@ -1,0 +1,3 @@
+//! Text for people. Pure functions from data to `String`; the JSON form is the data itself.
+
+pub mod plan;

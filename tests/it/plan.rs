@@ -1,0 +1,10 @@
+//! Planning, linting and rendering, over small worlds made by hand.
+
+#[path = "plan/goldens.rs"]
+mod goldens;
+#[path = "plan/lint.rs"]
+mod lint;
+#[path = "plan/rules.rs"]
+mod rules;
+#[path = "plan/world.rs"]
+mod world;
