@@ -75,7 +75,9 @@ impl Plane {
     }
 
     /// Creates or updates a mapping. Of an existing one, stream and starting position stay as they are.
-    pub fn put_mapping(&mut self, uuid: &str, config: MappingConfig) {
+    pub fn put_mapping(&mut self, uuid: &str, mut config: MappingConfig) {
+        config.parallelization_factor = config.parallelization_factor.max(1);
+        config.batch_size = config.batch_size.max(1);
         let existing = self.mappings.iter().find(|(_, mapping)| mapping.uuid.as_deref() == Some(uuid));
         let id = if let Some((id, _)) = existing {
             let id = *id;

@@ -3,13 +3,16 @@
 //! Caught up it polls once a second; behind, as often as its share of the shard's call rate allows.
 
 use super::reader::State;
-use super::stream::CALLS_PER_SECOND;
+use super::stream::{CALL_RECORDS, CALLS_PER_SECOND};
 use super::{Event, Plane};
 
 /// Base polling interval (Lambda guide: "at a base rate of once per second").
 const BASE_MS: i64 = 1_000;
 /// Shortest pause after a throttled GetRecords call; up to [`RETRY_SPREAD_MS`] more. Assumption.
 const RETRY_MS: i64 = 200;
+/// Records a mapping's poller asks for at least. Assumption: AWS does not publish how far it reads ahead; here
+/// it asks for two batches per slot, or this if that is more, within the limit of GetRecords.
+const AHEAD_RECORDS: u64 = 4_000;
 /// Random part of that pause. Assumption.
 const RETRY_SPREAD_MS: u64 = 800;
 
@@ -25,7 +28,10 @@ impl Plane {
         reader.poll = None;
         // Each shared reader gets its even share of the calls.
         let turn = sharers * 1_000 / CALLS_PER_SECOND as i64;
-        if let Some(cohorts) = shard.get_records(now, reader.cursor) {
+        let slots = u64::from(mapping.config.parallelization_factor);
+        let ahead = 2 * u64::from(mapping.config.batch_size) * slots;
+        let limit = if mapping.uuid.is_some() { ahead.max(AHEAD_RECORDS) } else { CALL_RECORDS };
+        if let Some(cohorts) = shard.get_records(now, reader.cursor, limit) {
             let last = cohorts.last();
             reader.cursor = last.map_or(reader.cursor, |cohort| cohort.seq + u64::from(cohort.count));
             let caught_up = reader.cursor >= shard.tip();

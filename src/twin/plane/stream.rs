@@ -147,15 +147,15 @@ impl Shard {
         accepted
     }
 
-    /// One GetRecords call from this position; `None` when it is throttled.
-    pub(super) fn get_records(&mut self, now: i64, from: u64) -> Option<Vec<Cohort>> {
+    /// One GetRecords call from this position, at most `limit` records; `None` when it is throttled.
+    pub(super) fn get_records(&mut self, now: i64, from: u64, limit: u64) -> Option<Vec<Cohort>> {
         if !self.read_calls.admits(now) || !self.read_bytes.admits(now) {
             return None;
         }
         self.read_calls.take(1_000);
         let old = self.old.partition_point(|cohort| cohort.end() <= from);
         let log = self.log.partition_point(|cohort| cohort.end() <= from);
-        let (mut records, mut bytes) = (CALL_RECORDS, CALL_BYTES);
+        let (mut records, mut bytes) = (limit.min(CALL_RECORDS), CALL_BYTES);
         let mut taken = Vec::new();
         for cohort in self.old.range(old..).chain(self.log.range(log..)) {
             let passed = from.saturating_sub(cohort.seq);
