@@ -1,21 +1,15 @@
 //! What the control plane assumes where AWS documents nothing, or documents two things. One place, by name,
-//! so that a probe of a real account can correct it. Timings live in the world's `Timings`.
+//! so that a probe of a real account can correct it. How long things take, and whether a stream can be tagged
+//! while UPDATING, is in the world's `Timings`.
 
 use serde::{Deserialize, Serialize};
 
 /// Named assumptions and account quotas of the control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assumptions {
-    /// AddTagsToStream and RemoveTagsFromStream are refused while the stream is UPDATING. Documented for
-    /// CREATING ("tags cannot be changed until ACTIVE"); the stricter reading is taken for UPDATING too.
-    pub tags_refused_while_updating: bool,
-    /// Shards per account and region. AWS: 20,000 in three regions, 1,000 or 6,000 elsewhere (Kinesis quotas).
-    pub shard_limit: u32,
     /// Accepted UpdateShardCount calls per stream in a rolling 24 h (API reference: ten). A refused call does
     /// not count: assumption.
     pub reshards_per_day: usize,
-    /// Seconds a fan-out consumer spends in CREATING and DELETING: assumption.
-    pub fan_out_seconds: u32,
     /// Seconds after a change of deletion protection in which UpdateTable is throttled; published probes saw
     /// about 15.
     pub protection_cooldown_seconds: u32,
@@ -30,10 +24,7 @@ pub struct Assumptions {
 impl Default for Assumptions {
     fn default() -> Self {
         Self {
-            tags_refused_while_updating: true,
-            shard_limit: 1_000,
             reshards_per_day: 10,
-            fan_out_seconds: 10,
             protection_cooldown_seconds: 15,
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,

@@ -17,7 +17,7 @@ mod lambda;
 pub mod plane;
 mod sts;
 mod wire;
-mod world;
+pub mod world;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
 pub use wire::{Request, Response};
-pub use world::*;
+pub use world::World;
 
 use wire::{Answer, Args, Call, Refusal, Service};
 
@@ -282,8 +282,8 @@ impl Twin {
 }
 
 /// Seconds of a timing as milliseconds.
-fn millis(seconds: impl Into<f64>) -> i64 {
-    (seconds.into() * 1000.0).round() as i64
+fn millis(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
 }
 
 /// Epoch seconds as AWS's JSON carries times.

@@ -34,7 +34,7 @@ impl Kinesis {
             arn: format!("{}/consumer/{name}:{}", stream.arn, ctx.now / 1000),
             status: Status::Creating,
             created_ms: ctx.now,
-            due_ms: Some(ctx.now + millis(ctx.assumptions.fan_out_seconds)),
+            due_ms: Some(ctx.now + millis(ctx.world.timings.consumer_create)),
         };
         let output = json!({ "Consumer": consumer_json(name, &consumer) });
         stream.consumers.insert(name.to_owned(), consumer);
@@ -46,7 +46,7 @@ impl Kinesis {
         let consumer = self.streams.get_mut(&stream).and_then(|stream| stream.consumers.get_mut(&name));
         let consumer = consumer.ok_or_else(|| not_found(ctx, &name))?;
         consumer.status = Status::Deleting;
-        consumer.due_ms = Some(ctx.now + millis(ctx.assumptions.fan_out_seconds));
+        consumer.due_ms = Some(ctx.now + millis(ctx.world.timings.consumer_create));
         Ok(Value::Null)
     }
 

@@ -70,7 +70,7 @@ impl Kinesis {
     /// Closed and coming shards are not counted: [derived] the API speaks of shards in the account.
     fn check_shard_limit(&self, ctx: &Ctx, from: u32, to: u32) -> Result<(), Refusal> {
         let shards = self.open_shards() + u64::from(to) - u64::from(from.min(to));
-        let allowed = ctx.assumptions.shard_limit;
+        let allowed = ctx.world.shard_limit;
         if to <= from || shards <= u64::from(allowed) {
             return Ok(());
         }
@@ -201,7 +201,7 @@ impl Kinesis {
         }
         stream.reshards.push(ctx.now);
         let timings = &ctx.world.timings;
-        let after = millis(timings.reshard_base) + millis(timings.reshard_per_shard) * target.max(current);
+        let after = millis(timings.reshard_base) + millis(timings.reshard_per_shard) * (target + current);
         stream.start(ctx, Status::Updating, after, Change::Resharded { target: target as u32 });
         Ok(json!({
             "StreamName": stream.name,
@@ -281,14 +281,14 @@ impl Kinesis {
                 ctx.account()
             )));
         }
-        // The same time as creation: assumption. A reshard in flight is abandoned.
-        stream.start(ctx, Status::Deleting, millis(ctx.world.timings.create_stream), Change::Deleted);
+        // A reshard in flight is abandoned: assumption.
+        stream.start(ctx, Status::Deleting, millis(ctx.world.timings.delete_stream), Change::Deleted);
         Ok(Value::Null)
     }
 
     pub(super) fn limits(&self, ctx: &Ctx) -> Value {
         json!({
-            "ShardLimit": ctx.assumptions.shard_limit,
+            "ShardLimit": ctx.world.shard_limit,
             "OpenShardCount": self.open_shards(),
             "OnDemandStreamCount": self.streams.values().filter(|stream| stream.on_demand).count(),
             "OnDemandStreamCountLimit": 50,
@@ -317,7 +317,7 @@ impl Stream {
     }
 
     fn need_taggable(&self, ctx: &Ctx) -> Result<(), Refusal> {
-        let allowed = self.status == Status::Updating && !ctx.assumptions.tags_refused_while_updating;
+        let allowed = self.status == Status::Updating && !ctx.world.timings.refuse_tags_while_updating;
         if allowed { Ok(()) } else { self.need_active(ctx) }
     }
 }
