@@ -1,1 +1,13 @@
-//! Room `observe`.
+//! AWS → [`Facts`](crate::model::Facts) and [`Signals`](crate::model::Signals): reads only, batched.
+//!
+//! What always holds: nothing here changes anything; the one retry layer for reads is here; maps are ordered;
+//! a metric that could not be read is a failure or `Absent`, never zero (see `fill` for the exceptions that are
+//! provably zero).
+
+mod facts;
+mod fill;
+mod retry;
+mod signals;
+
+pub use facts::facts;
+pub use signals::{WINDOW, signals};

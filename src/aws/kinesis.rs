@@ -1,0 +1,203 @@
+//! Kinesis Data Streams: what exists, and the calls that change it.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_kinesis::types::{
+    ConsumerStatus, EncryptionType, ScalingType, StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails,
+    StreamStatus,
+};
+
+use super::Aws;
+use crate::model::{
+    ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode,
+};
+
+impl Aws {
+    /// DescribeStreamSummary; `None` when the stream does not exist. The tags are another call.
+    pub(crate) async fn stream(&self, name: &str) -> Result<Option<StreamFacts>, Failure> {
+        let answer = self.kinesis.describe_stream_summary().stream_name(name).send().await;
+        match answer.map_err(|error| self.failure("kinesis:DescribeStreamSummary", stream(name), &error)) {
+            Ok(answer) => Ok(answer.stream_description_summary().map(stream_facts)),
+            Err(failure) if failure.class == ErrorClass::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// ListTagsForStream, all pages.
+    pub(crate) async fn stream_tags(&self, name: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let mut tags = BTreeMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let answer = self
+                .kinesis
+                .list_tags_for_stream()
+                .stream_name(name)
+                .set_exclusive_start_tag_key(after)
+                .send()
+                .await
+                .map_err(|error| self.failure("kinesis:ListTagsForStream", stream(name), &error))?;
+            for tag in answer.tags() {
+                tags.insert(tag.key().to_owned(), tag.value().unwrap_or_default().to_owned());
+            }
+            after = answer.tags().last().map(|tag| tag.key().to_owned());
+            if !answer.has_more_tags() || after.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+
+    /// ListStreamConsumers, all pages, by name.
+    pub(crate) async fn fan_out(&self, name: &str, arn: &str) -> Result<Vec<FanOutFacts>, Failure> {
+        let mut consumers = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let request = self.kinesis.list_stream_consumers().stream_arn(arn);
+            let answer = request
+                .set_next_token(token)
+                .send()
+                .await
+                .map_err(|error| self.failure("kinesis:ListStreamConsumers", stream(name), &error))?;
+            consumers.extend(answer.consumers().iter().map(|consumer| FanOutFacts {
+                name: consumer.consumer_name().to_owned(),
+                arn: consumer.consumer_arn().to_owned(),
+                status: match consumer.consumer_status() {
+                    ConsumerStatus::Active => LifecycleStatus::Active,
+                    ConsumerStatus::Creating => LifecycleStatus::Creating,
+                    ConsumerStatus::Deleting => LifecycleStatus::Deleting,
+                    _ => LifecycleStatus::Other,
+                },
+            }));
+            token = answer.next_token().map(str::to_owned);
+            if token.is_none() {
+                consumers.sort_by(|a, b| a.name.cmp(&b.name));
+                return Ok(consumers);
+            }
+        }
+    }
+
+    /// DescribeLimits: the account's shard limit.
+    pub(crate) async fn shard_limit(&self) -> Result<u32, Failure> {
+        let answer = self
+            .kinesis
+            .describe_limits()
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:DescribeLimits", "the account", &error))?;
+        Ok(answer.shard_limit().try_into().unwrap_or(0))
+    }
+
+    pub(super) async fn create_stream(
+        &self,
+        name: &str,
+        shards: ShardCount,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let mode = StreamModeDetails::builder()
+            .stream_mode(SdkMode::Provisioned)
+            .build()
+            .map_err(|error| incomplete("kinesis:CreateStream", name, &error))?;
+        let mut request =
+            self.kinesis.create_stream().stream_name(name).shard_count(int(shards.get())).stream_mode_details(mode);
+        for (key, value) in tags {
+            request = request.tags(key, value);
+        }
+        request.send().await.map_err(|error| self.failure("kinesis:CreateStream", stream(name), &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn tag_stream(&self, name: &str, tags: &BTreeMap<String, String>) -> Result<(), Failure> {
+        let mut request = self.kinesis.add_tags_to_stream().stream_name(name);
+        for (key, value) in tags {
+            request = request.tags(key, value);
+        }
+        request.send().await.map_err(|error| self.failure("kinesis:AddTagsToStream", stream(name), &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn increase_retention(&self, name: &str, retention: Hours) -> Result<(), Failure> {
+        let request = self.kinesis.increase_stream_retention_period().stream_name(name);
+        request
+            .retention_period_hours(int(retention.get()))
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:IncreaseStreamRetentionPeriod", stream(name), &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn decrease_retention(&self, name: &str, retention: Hours) -> Result<(), Failure> {
+        let request = self.kinesis.decrease_stream_retention_period().stream_name(name);
+        request
+            .retention_period_hours(int(retention.get()))
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:DecreaseStreamRetentionPeriod", stream(name), &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn update_shard_count(&self, name: &str, to: ShardCount) -> Result<(), Failure> {
+        let request = self.kinesis.update_shard_count().stream_name(name).target_shard_count(int(to.get()));
+        request
+            .scaling_type(ScalingType::UniformScaling)
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:UpdateShardCount", stream(name), &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn register_consumer(&self, name: &str, arn: &str, consumer: &str) -> Result<(), Failure> {
+        let resource = ResourceId::FanOutConsumer(name.to_owned(), consumer.to_owned());
+        let request = self.kinesis.register_stream_consumer().stream_arn(arn).consumer_name(consumer);
+        request.send().await.map_err(|error| self.failure("kinesis:RegisterStreamConsumer", resource, &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn delete_stream(&self, name: &str) -> Result<(), Failure> {
+        let request = self.kinesis.delete_stream().stream_name(name);
+        request.send().await.map_err(|error| self.failure("kinesis:DeleteStream", stream(name), &error))?;
+        Ok(())
+    }
+}
+
+fn stream(name: &str) -> ResourceId {
+    ResourceId::Stream(name.to_owned())
+}
+
+/// The wire counts in signed 32-bit numbers; the spec's ranges are far below.
+fn int(value: u32) -> i32 {
+    value.try_into().unwrap_or(i32::MAX)
+}
+
+fn incomplete(operation: &str, name: &str, error: &impl std::error::Error) -> Failure {
+    super::errors::own(ErrorClass::Invalid, operation, &stream(name).to_string(), "InvalidRequest", error.to_string())
+}
+
+fn stream_facts(summary: &StreamDescriptionSummary) -> StreamFacts {
+    let on_demand = summary.stream_mode_details().is_some_and(|details| *details.stream_mode() == SdkMode::OnDemand);
+    let encrypted = summary.encryption_type() == Some(&EncryptionType::Kms);
+    let mut metrics: Vec<String> = summary
+        .enhanced_monitoring()
+        .iter()
+        .flat_map(|metrics| metrics.shard_level_metrics())
+        .map(|metric| metric.as_str().to_owned())
+        .collect();
+    metrics.sort();
+    metrics.dedup();
+    StreamFacts {
+        name: summary.stream_name().to_owned(),
+        arn: summary.stream_arn().to_owned(),
+        status: match summary.stream_status() {
+            StreamStatus::Active => LifecycleStatus::Active,
+            StreamStatus::Creating => LifecycleStatus::Creating,
+            StreamStatus::Updating => LifecycleStatus::Updating,
+            StreamStatus::Deleting => LifecycleStatus::Deleting,
+            _ => LifecycleStatus::Other,
+        },
+        mode: if on_demand { StreamMode::OnDemand } else { StreamMode::Provisioned },
+        open_shards: ShardCount(summary.open_shard_count().try_into().unwrap_or(0)),
+        retention: Hours(summary.retention_period_hours().try_into().unwrap_or(0)),
+        encryption_key: encrypted.then(|| summary.key_id().unwrap_or_default().to_owned()),
+        shard_level_metrics: metrics,
+        created_at: super::timestamp(summary.stream_creation_timestamp()),
+        tags: BTreeMap::new(),
+    }
+}
