@@ -1,0 +1,34 @@
+//! What the control plane assumes where AWS documents nothing, or documents two things. One place, by name,
+//! so that a probe of a real account can correct it. How long things take, and whether a stream can be tagged
+//! while UPDATING, is in the world's `Timings`.
+
+use serde::{Deserialize, Serialize};
+
+/// Named assumptions and account quotas of the control plane.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Assumptions {
+    /// Accepted UpdateShardCount calls per stream in a rolling 24 h (API reference: ten). A refused call does
+    /// not count: assumption.
+    pub reshards_per_day: usize,
+    /// Seconds after a change of deletion protection in which UpdateTable is throttled; published probes saw
+    /// about 15.
+    pub protection_cooldown_seconds: u32,
+    /// Greatest write or read capacity of one table or index (DynamoDB quotas, default).
+    pub per_table_maximum: u64,
+    /// Sum of provisioned capacity in the account (DynamoDB quotas, default).
+    pub per_account_maximum: u64,
+    /// Concurrency that must stay unreserved (Lambda quotas).
+    pub unreserved_minimum: u32,
+}
+
+impl Default for Assumptions {
+    fn default() -> Self {
+        Self {
+            reshards_per_day: 10,
+            protection_cooldown_seconds: 15,
+            per_table_maximum: 40_000,
+            per_account_maximum: 80_000,
+            unreserved_minimum: 100,
+        }
+    }
+}

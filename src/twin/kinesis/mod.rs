@@ -1,0 +1,227 @@
+//! The Kinesis control plane: streams with their state machine and quotas, and fan-out consumers.
+//!
+//! One change at a time per stream; every change passes through UPDATING and takes effect when it ends.
+//! Error strings: AWS API reference and the strings public emulators assert.
+
+mod consumers;
+mod streams;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Ctx,
+    wire::{Answer, Args, Refusal},
+};
+
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// Status of a stream or consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Status {
+    Creating,
+    Active,
+    Updating,
+    Deleting,
+}
+
+impl Status {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Creating => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Updating => "UPDATING",
+            Self::Deleting => "DELETING",
+        }
+    }
+}
+
+/// What happens when the transition ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Change {
+    Created { shards: u32 },
+    Resharded { target: u32 },
+    Retention { hours: u32 },
+    Deleted,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Stream {
+    name: String,
+    pub arn: String,
+    pub status: Status,
+    on_demand: bool,
+    open_shards: u32,
+    retention_hours: u32,
+    created_ms: i64,
+    tags: BTreeMap<String, String>,
+    pending: Option<(i64, Change)>,
+    /// Accepted UpdateShardCount calls of the last 24 h.
+    reshards: Vec<i64>,
+    consumers: BTreeMap<String, FanOut>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct FanOut {
+    arn: String,
+    status: Status,
+    created_ms: i64,
+    due_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Kinesis {
+    streams: BTreeMap<String, Stream>,
+}
+
+impl Kinesis {
+    pub fn call(&mut self, ctx: &mut Ctx, operation: &str, args: Args) -> Answer {
+        match operation {
+            "CreateStream" => self.create(ctx, args),
+            "DescribeStreamSummary" => self.describe_summary(ctx, args),
+            "DescribeStream" => self.describe(ctx, args),
+            "ListShards" => self.list_shards(ctx, args),
+            "ListStreams" => self.list(args),
+            "UpdateShardCount" => self.update_shard_count(ctx, args),
+            "IncreaseStreamRetentionPeriod" => self.retention(ctx, args, true),
+            "DecreaseStreamRetentionPeriod" => self.retention(ctx, args, false),
+            "AddTagsToStream" => self.add_tags(ctx, args),
+            "RemoveTagsFromStream" => self.remove_tags(ctx, args),
+            "ListTagsForStream" => self.list_tags(ctx, args),
+            "DeleteStream" => self.delete(ctx, args),
+            "DescribeLimits" => Ok(self.limits(ctx)),
+            "RegisterStreamConsumer" => self.register_consumer(ctx, args),
+            "DeregisterStreamConsumer" => self.deregister_consumer(ctx, args),
+            "DescribeStreamConsumer" => self.describe_consumer(ctx, args),
+            "ListStreamConsumers" => self.list_consumers(ctx, args),
+            _ => Err(Refusal::unknown_operation()),
+        }
+    }
+
+    /// Open shards of all streams.
+    pub fn open_shards(&self) -> u64 {
+        self.streams.values().map(|stream| u64::from(stream.open_shards)).sum()
+    }
+
+    /// The stream behind a stream ARN, or behind the ARN of one of its ACTIVE consumers.
+    pub fn by_source_arn(&self, arn: &str) -> Option<(&str, &Stream)> {
+        let found = self.streams.iter().find(|(_, stream)| {
+            let active = |consumer: &FanOut| consumer.arn == arn && consumer.status == Status::Active;
+            stream.arn == arn || stream.consumers.values().any(active)
+        });
+        found.map(|(name, stream)| (name.as_str(), stream))
+    }
+
+    pub fn next_due(&self) -> Option<i64> {
+        let streams = self.streams.values();
+        streams
+            .flat_map(|stream| {
+                let consumers = stream.consumers.values().filter_map(|consumer| consumer.due_ms);
+                stream.pending.map(|(due, _)| due).into_iter().chain(consumers)
+            })
+            .min()
+    }
+
+    pub fn settle(&mut self, ctx: &mut Ctx) {
+        let now = ctx.now;
+        let mut gone = Vec::new();
+        for stream in self.streams.values_mut() {
+            stream.settle_consumers(now);
+            if let Some((due, change)) = stream.pending.filter(|(due, _)| *due <= now) {
+                debug_assert!(due == now, "transitions happen at their time");
+                stream.pending = None;
+                stream.settle(ctx, change);
+                if change == Change::Deleted {
+                    gone.push(stream.name.clone());
+                }
+            }
+        }
+        for name in gone {
+            self.streams.remove(&name);
+        }
+    }
+
+    /// The stream a request means, by name or ARN.
+    fn find(&self, ctx: &Ctx, args: Args) -> Result<&Stream, Refusal> {
+        let name = stream_name(args)?;
+        self.streams.get(name).ok_or_else(|| not_found(ctx, name))
+    }
+
+    fn find_mut(&mut self, ctx: &Ctx, args: Args) -> Result<&mut Stream, Refusal> {
+        let name = stream_name(args)?;
+        self.streams.get_mut(name).ok_or_else(|| not_found(ctx, name))
+    }
+}
+
+impl Stream {
+    fn settle(&mut self, ctx: &mut Ctx, change: Change) {
+        let resource = format!("stream/{}", self.name);
+        self.status = Status::Active;
+        match change {
+            Change::Created { shards } => {
+                ctx.plane.create_stream(&self.name, shards, self.retention_hours);
+                self.open_shards = shards;
+                ctx.change(&resource, "shards", 0, shards.into());
+                ctx.change(&resource, "retentionHours", 0, self.retention_hours.into());
+            }
+            Change::Resharded { target } => {
+                ctx.plane.reshard(&self.name, target);
+                ctx.change(&resource, "shards", self.open_shards.into(), target.into());
+                self.open_shards = target;
+            }
+            Change::Retention { hours } => {
+                ctx.plane.set_retention(&self.name, hours);
+                ctx.change(&resource, "retentionHours", self.retention_hours.into(), hours.into());
+                self.retention_hours = hours;
+            }
+            Change::Deleted => {
+                ctx.plane.delete_stream(&self.name);
+                ctx.change(&resource, "shards", self.open_shards.into(), 0);
+            }
+        }
+    }
+
+    /// Refuses unless the stream may be changed.
+    fn need_active(&self, ctx: &Ctx) -> Result<(), Refusal> {
+        if self.status == Status::Active {
+            return Ok(());
+        }
+        Err(in_use(format!(
+            "Stream {} under account {} not ACTIVE, instead in state {}",
+            self.name,
+            ctx.account(),
+            self.status.text()
+        )))
+    }
+
+    fn start(&mut self, ctx: &Ctx, status: Status, after_ms: i64, change: Change) {
+        self.status = status;
+        self.pending = Some((ctx.now + after_ms, change));
+    }
+}
+
+fn stream_name(args: Args<'_>) -> Result<&str, Refusal> {
+    if let Some(name) = args.text("StreamName") {
+        return Ok(name);
+    }
+    let arn = args.text("StreamARN").and_then(|arn| arn.rsplit_once(":stream/"));
+    arn.map(|(_, name)| name).ok_or_else(|| invalid("Either StreamName or StreamARN must be specified"))
+}
+
+fn not_found(ctx: &Ctx, name: &str) -> Refusal {
+    let message = format!("Stream {name} under account {} not found.", ctx.account());
+    Refusal::new(400, "ResourceNotFoundException", message)
+}
+
+fn in_use(message: impl Into<String>) -> Refusal {
+    Refusal::new(400, "ResourceInUseException", message)
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(400, "InvalidArgumentException", message)
+}
+
+fn limit(message: impl Into<String>) -> Refusal {
+    Refusal::new(400, "LimitExceededException", message)
+}
