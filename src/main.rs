@@ -1,3 +1,5 @@
 //! The `alleycat-operator` binary: parses arguments and hands over to `cli`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    alleycat_operator::cli::main(std::env::args_os()).into()
+}

@@ -47,6 +47,30 @@ pub struct Bill {
 }
 
 impl Meters {
+    /// What was used in addition to `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        self.combine(before, |a, b| a - b)
+    }
+
+    /// What was used in both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.combine(other, |a, b| a + b)
+    }
+
+    fn combine(&self, other: &Self, with: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            shard_hours: with(self.shard_hours, other.shard_hours),
+            put_payload_units: with(self.put_payload_units, other.put_payload_units),
+            wcu_hours: with(self.wcu_hours, other.wcu_hours),
+            rcu_hours: with(self.rcu_hours, other.rcu_hours),
+            lambda_requests: with(self.lambda_requests, other.lambda_requests),
+            lambda_gb_seconds: with(self.lambda_gb_seconds, other.lambda_gb_seconds),
+            cloudwatch_metrics: with(self.cloudwatch_metrics, other.cloudwatch_metrics),
+        }
+    }
+
     /// The bill at list prices.
     pub fn usd(&self, prices: &PriceSheet) -> Bill {
         let lines = [

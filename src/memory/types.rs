@@ -18,6 +18,9 @@ use crate::{
 pub struct Memory {
     /// Layout version of this record; a store refuses a newer one.
     pub version: u32,
+    /// Whether no store had a record of this pipeline and no observation was merged in yet. `scale::remember` reads
+    /// it (a cold memory of a stream without ledger tag knows nothing of the calls already used) and clears it.
+    pub cold: bool,
     /// Calls of UpdateShardCount.
     pub reshards: ReshardLedger,
     /// Set when both copies of the ledger were missing: nothing scales in before this.
@@ -34,16 +37,34 @@ pub struct Memory {
     pub last_change: BTreeMap<String, Timestamp>,
     /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
     pub drained_since: Option<Timestamp>,
+    /// What the daemon last did to a resource (by its printed name) that has not led to the wanted state yet.
+    pub attempts: BTreeMap<String, Attempt>,
+}
+
+/// The last step tried on a resource that still wants a change. Keeps the daemon from repeating a call every minute
+/// that AWS refuses for good, or that succeeds without ever taking effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The step.
+    pub step: Step,
+    /// How often it was accepted in a row without the resource becoming what it should be.
+    pub accepted: u32,
+    /// Not tried again before this.
+    pub not_before: Timestamp,
+    /// Whether `not_before` holds for every step on the resource (no permission), or for this very step only.
+    pub whole_resource: bool,
 }
 
 impl Memory {
     /// The layout version this build writes.
     pub const VERSION: u32 = 1;
 
-    /// A memory that knows nothing yet.
+    /// A memory that knows nothing yet, for a pipeline that the store has no record of.
     pub fn empty() -> Self {
         Self {
             version: Self::VERSION,
+            cold: true,
             reshards: ReshardLedger { entries: Vec::new(), exhausted_until: None },
             no_scale_in_before: None,
             stream_seen: None,
@@ -52,6 +73,7 @@ impl Memory {
             slot_rates: BTreeMap::new(),
             last_change: BTreeMap::new(),
             drained_since: None,
+            attempts: BTreeMap::new(),
         }
     }
 }

@@ -7,9 +7,7 @@
     reason = "a test that meets the unexpected stops and says so"
 )]
 
-mod apply;
 mod cli;
-mod daemon;
 mod docs;
 mod emulators;
 mod house;

@@ -1,3 +1,4 @@
 //! Text for people. Pure functions from data to `String`; the JSON form is the data itself.
 
 pub mod plan;
+pub mod report;

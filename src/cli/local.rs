@@ -1,0 +1,239 @@
+//! `--local`: the twin's state on disk, under an exclusive lock.
+//!
+//! What always holds: one process at a time owns a twin; the file on disk is whole at any moment (a new
+//! one is written beside it, synced and renamed); it is written before a mutating call is answered.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{console::Console, errors::CliError, exit::Exit, globals::Globals, source::Source};
+use crate::{
+    aws::Clock,
+    twin::{Host, Twin, World},
+};
+
+/// Seed of a twin's noise when none is asked for.
+pub const DEFAULT_SEED: u64 = 1;
+
+/// A twin this process owns.
+pub struct Local {
+    /// Where it is kept; `None` when nothing is.
+    dir: Option<PathBuf>,
+    /// Held for as long as the twin is open.
+    lock: Option<File>,
+    /// The twin until it is hosted.
+    twin: Twin,
+    /// What the world is called, for the header line.
+    pub world: String,
+}
+
+/// A hosted twin.
+pub struct Hosted {
+    /// The twin behind an HTTP client.
+    pub host: Host,
+    clock: Clock,
+    dir: Option<PathBuf>,
+    _lock: Option<File>,
+    /// What the world is called.
+    pub world: String,
+}
+
+impl Local {
+    /// Opens the twin that `globals` name: the stored one, or a new one.
+    pub fn open(globals: &Globals, console: &Console) -> Result<Self, CliError> {
+        let world = globals.local.clone().flatten();
+        let source = world.as_deref().map(Source::read).transpose()?;
+        let name = world.as_deref().map_or_else(|| "alleycat".to_owned(), world_name);
+        let Some(state) = globals.state_dir()? else {
+            let twin = new_twin(source.as_ref(), globals.seed)?;
+            return Ok(Self { dir: None, lock: None, twin, world: name });
+        };
+        let dir = state.join("twin").join(&name);
+        fs::create_dir_all(&dir).map_err(|error| {
+            CliError::file(Exit::Failed, "create", &dir, &error).hint("choose another directory with --state-dir")
+        })?;
+        let lock = lock(&dir)?;
+        same_world(&dir, source.as_ref())?;
+        let twin = match fs::read(dir.join("state")) {
+            Ok(bytes) => {
+                if globals.seed.is_some() {
+                    console.note("note: --seed has no effect: the twin's state exists already");
+                }
+                Twin::from_bytes(&bytes).map_err(|error| {
+                    CliError::new(
+                        Exit::Failed,
+                        format!("the twin's state in {} cannot be read: {error}", dir.display()),
+                    )
+                    .hint(format!("start over with a new one: rm -r {}", dir.display()))
+                })?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let twin = new_twin(source.as_ref(), globals.seed)?;
+                if let Some(source) = &source {
+                    write_whole(&dir.join("world.yaml"), source.text.as_bytes())
+                        .map_err(|error| write_error(&dir, &error))?;
+                }
+                twin
+            }
+            Err(error) => return Err(CliError::file(Exit::Failed, "read", &dir.join("state"), &error)),
+        };
+        Ok(Self { dir: Some(dir), lock: Some(lock), twin, world: name })
+    }
+
+    /// Puts the twin on a clock that starts where its own stopped. To be called inside the runtime.
+    pub fn host(self, speed: f64) -> Hosted {
+        let clock = Clock::simulated(self.twin.now(), speed);
+        let host = Host::new(self.twin, clock.clone());
+        let host = match self.dir.clone() {
+            None => host,
+            Some(dir) => host.on_mutation(move |twin: &Twin| save(&dir, twin).map_err(|error| error.to_string())),
+        };
+        Hosted { host, clock, dir: self.dir, _lock: self.lock, world: self.world }
+    }
+}
+
+impl Hosted {
+    /// The clock of the twin.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The region of the world, for who names none.
+    pub fn region(&self) -> String {
+        self.host.with(|twin| twin.world().region.clone())
+    }
+
+    /// Where memory of this twin belongs.
+    pub fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    /// Brings the twin to the present and writes it down; time stands still from here on.
+    pub fn close(&self) -> Result<(), CliError> {
+        let now = self.clock.now();
+        self.host.with(|twin| {
+            twin.advance(now);
+            match &self.dir {
+                Some(dir) => save(dir, twin).map_err(|error| write_error(dir, &error)),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+fn new_twin(source: Option<&Source>, seed: Option<u64>) -> Result<Twin, CliError> {
+    let world = match source {
+        None => World::alleycat(),
+        Some(source) => World::parse(&source.text).map_err(|error| {
+            CliError::new(Exit::Config, format!("the world file {} is wrong: {error}", source.name))
+        })?,
+    };
+    Ok(Twin::new(world, seed.unwrap_or(DEFAULT_SEED)))
+}
+
+/// A world file's name without what a directory name should not hold.
+fn world_name(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect();
+    if name.is_empty() { "world".to_owned() } else { name }
+}
+
+/// A stored twin belongs to the world it was made from: another world under its name is refused.
+fn same_world(dir: &Path, source: Option<&Source>) -> Result<(), CliError> {
+    if !dir.join("state").exists() {
+        return Ok(());
+    }
+    let stored = fs::read_to_string(dir.join("world.yaml")).ok();
+    if stored.as_deref() == source.map(|source| source.text.as_str()) {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Blocked, format!("the twin in {} was made from another world", dir.display()))
+        .hint(format!("start over with this world: rm -r {}", dir.display()))
+        .hint("or keep both: choose another directory with --state-dir"))
+}
+
+/// Takes the lock of a directory, or names who holds it.
+fn lock(dir: &Path) -> Result<File, CliError> {
+    let path = dir.join("lock");
+    let error = |error: &io::Error| CliError::file(Exit::Failed, "open", &path, error);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| error(&e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = (&file).take(4096).read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
+            return Err(CliError::new(Exit::Unavailable, format!("this twin is in use by {holder}"))
+                .detail(format!("lock: {}", path.display()))
+                .hint("wait until it ends, or use another twin with --state-dir"));
+        }
+        Err(TryLockError::Error(e)) => return Err(error(&e)),
+    }
+    file.set_len(0).and_then(|()| file.write_all(holder().as_bytes())).map_err(|e| error(&e))?;
+    Ok(file)
+}
+
+/// This process as another one should name it.
+fn holder() -> String {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|part| part.to_string_lossy().into_owned()).collect();
+    format!("process {} (alleycat-operator {})", std::process::id(), arguments.join(" "))
+}
+
+fn save(dir: &Path, twin: &Twin) -> io::Result<()> {
+    write_whole(&dir.join("state"), &twin.to_bytes().map_err(io::Error::other)?)
+}
+
+/// Writes a file so that a reader finds the old one or the new one, also after a power cut.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write_error(dir: &Path, error: &io::Error) -> CliError {
+    CliError::file(Exit::Failed, "write the twin's state to", dir, error)
+        .hint("choose another directory with --state-dir")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opener_is_told_who_holds_the_twin() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        let error = lock(dir.path()).unwrap_err();
+        assert_eq!(error.exit, Exit::Unavailable);
+        assert!(error.what.contains(&format!("process {}", std::process::id())), "{}", error.what);
+        drop(held);
+        lock(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        write_whole(&path, b"a longer first state").unwrap();
+        write_whole(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_world_file_cannot_point_outside_the_state_directory() {
+        assert_eq!(world_name(Path::new("../../etc/my world.yaml")), "my-world");
+        assert_eq!(world_name(Path::new("..")), "world");
+    }
+}

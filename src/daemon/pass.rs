@@ -1,0 +1,218 @@
+//! One pass of the loop.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::act;
+use crate::{
+    apply::{describe, perform, resource},
+    aws::Aws,
+    cost::PriceSheet,
+    diagnose::{self, Finding},
+    memory::{Decision, Memory, Store},
+    model::{Facts, Failure, Signals},
+    observe,
+    plan::{self, Plan, Step},
+    scale::{self, Hold, Sizing},
+    spec::{Management, Pipeline, ScalingPolicy},
+};
+
+/// Whether a pass may change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It scales.
+    Act,
+    /// It shows what it would do.
+    Observe,
+}
+
+/// What one pass saw, concluded and did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// When it began.
+    pub at: Timestamp,
+    /// The findings.
+    pub findings: Vec<Finding>,
+    /// The sizing.
+    pub sizing: Sizing,
+    /// What would have to change, drift included; a pass performs the scaled part of it.
+    pub plan: Option<Plan>,
+    /// The calls it made, with AWS's answers.
+    pub performed: Vec<(Step, Result<(), Failure>)>,
+    /// The observation.
+    pub facts: Option<Facts>,
+    /// The metrics.
+    pub signals: Option<Signals>,
+    /// Why it could not observe; then nothing was changed.
+    pub failure: Option<Failure>,
+    /// What keeps it from doing its work, in words for a person: something is missing, the state cannot be written.
+    pub problems: Vec<String>,
+    /// What it wanted to change and did not for now, in words.
+    pub waits: Vec<String>,
+    /// Whether it did something, or holds something back that the recorded decision before it did not.
+    pub is_news: bool,
+}
+
+/// One pass: observe, diagnose, size, plan, lint, act, remember. At most one call a resource, no waiting.
+pub async fn cycle(
+    aws: &Aws,
+    store: &dyn Store,
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    prices: &PriceSheet,
+    mode: Mode,
+) -> Report {
+    pass(aws, store, memory, pipeline, policy, prices, mode, None).await
+}
+
+/// [`cycle`], ended between two calls when `stop` becomes true.
+#[expect(clippy::too_many_arguments, reason = "cycle's own arguments and the stop flag")]
+pub(super) async fn pass(
+    aws: &Aws,
+    store: &dyn Store,
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    prices: &PriceSheet,
+    mode: Mode,
+    stop: Option<&watch::Receiver<bool>>,
+) -> Report {
+    let mut report = Report::begun(aws.clock().now());
+    if let Err(failure) = look(aws, memory, pipeline, policy, &mut report).await {
+        report.failure = Some(failure);
+    }
+    let (Some(facts), Some(signals)) = (&report.facts, &report.signals) else {
+        save(store, pipeline, memory, &mut report.problems);
+        return report;
+    };
+    let now = aws.clock().now();
+    scale::learn(memory, pipeline, policy, facts, signals, now);
+    report.findings = diagnose::diagnose(pipeline, policy, facts, signals);
+    report.sizing = scale::size(pipeline, policy, facts, signals, &report.findings, memory, now);
+    let input = plan::Input {
+        pipeline,
+        facts,
+        targets: Some(&report.sizing.targets),
+        ledger_used: scale::reshards_used(&memory.reshards, now),
+        exhausted_until: memory.reshards.exhausted_until,
+        prices,
+        policy,
+        now,
+    };
+    let plan = plan::plan(&input);
+    let lint = plan::lint(&plan, &input);
+    act::forget_settled(memory, &plan, now);
+    let choice = act::choose(pipeline, &plan, facts, memory, now);
+    report.waits = choice.waits;
+    report.problems.extend(lint.iter().map(|line| format!("the plan breaks a rule of its own (a bug): {line}")));
+    // What was learnt is on the disk before anything is done; a disk that refuses it keeps everything as it is.
+    let kept = save(store, pipeline, memory, &mut report.problems);
+    if lint.is_empty() && kept && mode == Mode::Act && pipeline.management == Management::Full {
+        for step in choice.steps {
+            if stop.is_some_and(|stop| *stop.borrow()) {
+                break;
+            }
+            let result = perform(aws, store, memory, pipeline, facts, &step).await;
+            act::note(memory, &step, &result, aws.clock().now());
+            report.performed.push((step, result));
+        }
+        if !report.performed.is_empty() {
+            save(store, pipeline, memory, &mut report.problems);
+        }
+    }
+    report.plan = Some(plan);
+    record(store, pipeline, &mut report);
+    report
+}
+
+impl Report {
+    fn begun(at: Timestamp) -> Self {
+        Self {
+            at,
+            findings: Vec::new(),
+            sizing: Sizing::default(),
+            plan: None,
+            performed: Vec::new(),
+            facts: None,
+            signals: None,
+            failure: None,
+            problems: Vec::new(),
+            waits: Vec::new(),
+            is_news: false,
+        }
+    }
+}
+
+/// Observes into the report. What exists is remembered even when the metrics cannot be read.
+async fn look(
+    aws: &Aws,
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let facts = observe::facts(aws, pipeline).await?;
+    scale::remember(memory, policy, &facts, aws.clock().now());
+    let missing = act::missing(pipeline, &facts);
+    report.problems.extend(missing.iter().map(|it| format!("{it} does not exist: run `alleycat-operator apply`")));
+    let signals = match facts.stream {
+        Some(_) => Some(observe::signals(aws, pipeline, &facts, policy).await),
+        // Nothing to measure.
+        None => None,
+    };
+    report.facts = Some(facts);
+    report.signals = signals.transpose()?;
+    Ok(())
+}
+
+/// Whether the memory is on the disk; if not, the reason goes to the problems.
+fn save(store: &dyn Store, pipeline: &Pipeline, memory: &Memory, problems: &mut Vec<String>) -> bool {
+    match store.save(&pipeline.name, memory) {
+        Ok(()) => true,
+        Err(error) => {
+            problems.push(error.to_string());
+            false
+        }
+    }
+}
+
+/// Records the pass when it did something, or holds back something else than the last recorded one.
+fn record(store: &dyn Store, pipeline: &Pipeline, report: &mut Report) {
+    let last = match store.decisions(&pipeline.name, 1) {
+        Ok(decisions) => decisions.into_iter().next_back(),
+        Err(error) => {
+            report.problems.push(error.to_string());
+            return;
+        }
+    };
+    let held_before = last.map(|decision| guards(&decision.holds)).unwrap_or_default();
+    report.is_news = !report.performed.is_empty() || guards(&report.sizing.holds) != held_before;
+    if !report.is_news {
+        return;
+    }
+    let actions = report.performed.iter().map(|(step, result)| {
+        let outcome = result.as_ref().err().map(|failure| format!(": {failure}")).unwrap_or_default();
+        (resource(step), format!("{}{outcome}", describe(step)))
+    });
+    let decision = Decision {
+        id: 0,
+        at: report.at,
+        findings: report.findings.clone(),
+        terms: report.sizing.terms.clone(),
+        holds: report.sizing.holds.clone(),
+        actions: actions.collect(),
+    };
+    if let Err(error) = store.record(&pipeline.name, decision) {
+        report.problems.push(error.to_string());
+    }
+}
+
+/// What is held back, without the numbers in the reasons, which change each minute.
+fn guards(holds: &[Hold]) -> BTreeSet<(String, String)> {
+    holds.iter().map(|hold| (hold.resource.to_string(), hold.guard.clone())).collect()
+}
