@@ -160,9 +160,9 @@ async fn a_read_that_fails_for_a_moment_is_read_again_and_one_that_is_denied_is_
     assert!(facts(&aws, &pipeline()).await.is_ok());
     assert_eq!(aws.calls()["kinesis:DescribeStreamSummary"], 3);
 
-    let denied = Stub::new(|sent| match sent.target.ends_with("DescribeTable") {
-        true => Answer::Error(400, "AccessDeniedException", "no"),
-        false => account(sent),
+    let denied = Stub::new(|sent| {
+        let table = sent.target.ends_with("DescribeTable");
+        if table { Answer::Error(400, "AccessDeniedException", "no") } else { account(sent) }
     });
     let aws = denied.connect(Allow::Reads).await;
     assert_eq!(facts(&aws, &pipeline()).await.unwrap_err().class, ErrorClass::Denied);
