@@ -82,10 +82,6 @@ impl Clock {
     }
 
     /// For the SDK: its timeouts guard the work of this machine, so they count tokio's seconds at any speed.
-    #[expect(
-        clippy::unused_self,
-        reason = "part of the clock's interface: a caller need not know that speed is ignored"
-    )]
     pub fn sleep_impl(&self) -> SharedAsyncSleep {
         SharedAsyncSleep::new(TokioSleep::new())
     }

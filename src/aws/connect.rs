@@ -231,8 +231,9 @@ fn no_credentials(connect: &Connect, error: &CredentialsError) -> Failure {
         "the AWS credentials",
         "NoCredentials",
         format!(
-            "{}; tried: AWS_ACCESS_KEY_ID in the environment, {profile}, a web identity token, the container and the \
-             EC2 instance role. Sign in (`aws sso login`, `aws configure`), or rehearse with --local",
+            "no AWS credentials. Tried AWS_ACCESS_KEY_ID in the environment, {profile}, a web identity token, the \
+             container role and the EC2 instance role; the last answer: {}. Sign in (`aws sso login`, `aws \
+             configure`), or rehearse with --local",
             errors::causes(error)
         ),
     )

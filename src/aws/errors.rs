@@ -9,7 +9,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
-use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::gate::Refused;
 use crate::model::{ErrorClass, Failure};
@@ -220,7 +220,6 @@ pub(crate) fn failure<E>(
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let context = DisplayErrorContext(error).to_string();
     let at = endpoint.map(|url| format!(" at {url}")).unwrap_or_default();
     let (class, code, message) = match error {
         SdkError::ServiceError(service) => {
@@ -229,12 +228,14 @@ where
             let message = service.err().message().map_or_else(|| format!("HTTP status {status}"), str::to_owned);
             (classify(operation, code, &message, status), code.to_owned(), message)
         }
-        SdkError::ResponseError(response) if response.raw().status().as_u16() >= 500 => {
-            (ServerError, "UnreadableResponse".to_owned(), format!("HTTP status {}", response.raw().status().as_u16()))
+        SdkError::ResponseError(response) => {
+            let status = response.raw().status().as_u16();
+            let class = if status >= 500 { ServerError } else { Unknown };
+            let text = format!("HTTP status {status}, and not an answer as AWS writes it{at}");
+            (class, "UnreadableResponse".to_owned(), text)
         }
-        SdkError::ResponseError(_) => (Unknown, "UnreadableResponse".to_owned(), context),
         SdkError::TimeoutError(_) => (Unreachable, "Timeout".to_owned(), format!("no answer in time{at}")),
-        _ => own_side(error, context, &at),
+        _ => own_side(error, &at),
     };
     let request_id = error.raw_response().and_then(|response| {
         let headers = response.headers();
@@ -244,7 +245,7 @@ where
 }
 
 /// Failures before an answer: the gate, credentials, the connection, an incomplete request.
-fn own_side<E>(error: &SdkError<E, HttpResponse>, context: String, at: &str) -> (ErrorClass, String, String)
+fn own_side<E>(error: &SdkError<E, HttpResponse>, at: &str) -> (ErrorClass, String, String)
 where
     E: Error + Send + Sync + 'static,
 {
@@ -262,7 +263,7 @@ where
         SdkError::DispatchFailure(_) => {
             (Unreachable, "Unreachable".to_owned(), format!("no connection{at}: {}", causes(error)))
         }
-        _ => (Unknown, "Unknown".to_owned(), context),
+        _ => (Unknown, "Unknown".to_owned(), causes(error)),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_kinesis::types::{
-    ConsumerStatus, EncryptionType, ScalingType, StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails,
-    StreamStatus,
+    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, StreamDescriptionSummary, StreamMode as SdkMode,
+    StreamModeDetails, StreamStatus,
 };
 
 use super::Aws;
@@ -177,7 +177,7 @@ fn stream_facts(summary: &StreamDescriptionSummary) -> StreamFacts {
     let mut metrics: Vec<String> = summary
         .enhanced_monitoring()
         .iter()
-        .flat_map(|metrics| metrics.shard_level_metrics())
+        .flat_map(EnhancedMetrics::shard_level_metrics)
         .map(|metric| metric.as_str().to_owned())
         .collect();
     metrics.sort();

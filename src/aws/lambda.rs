@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_lambda::types::{
-    DestinationConfig, EventSourceMappingConfiguration, EventSourcePosition, Filter, FilterCriteria,
+    Concurrency, DestinationConfig, EventSourceMappingConfiguration, EventSourcePosition, Filter, FilterCriteria,
     FunctionResponseType, OnFailure,
 };
 
@@ -26,7 +26,7 @@ impl Aws {
             Err(failure) if failure.class == ErrorClass::NotFound => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let reserved = answer.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
+        let reserved = answer.concurrency().and_then(Concurrency::reserved_concurrent_executions);
         Ok(answer.configuration().map(|configuration| FunctionFacts {
             name: configuration.function_name().unwrap_or(name).to_owned(),
             arn: configuration.function_arn().unwrap_or_default().to_owned(),

@@ -8,6 +8,8 @@ mod facts;
 mod fill;
 mod retry;
 mod signals;
+#[cfg(test)]
+mod tests;
 
 pub use facts::facts;
 pub use signals::{WINDOW, signals};

@@ -73,7 +73,7 @@ pub(super) fn freshness(points: &[Point], newest_expected: Timestamp) -> Freshne
 
 /// CloudWatch bills metrics, up to five statistics of one as one (CloudWatch pricing, "GetMetricData").
 fn billed(queries: &[MetricQuery]) -> u32 {
-    let metrics: BTreeSet<(&str, &str, &[(&str, String)])> =
+    let metrics: BTreeSet<_> =
         queries.iter().map(|query| (query.namespace, query.metric, query.dimensions.as_slice())).collect();
     metrics.len().try_into().unwrap_or(u32::MAX)
 }
