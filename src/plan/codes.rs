@@ -55,5 +55,5 @@ pub const ALL: &[(&str, &str)] = &[
 
 /// See [`super::Blocked::is_conflict`]. An unknown code is a conflict.
 pub(super) fn is_conflict(code: &str) -> bool {
-    ![RESHARD_QUOTA, DECREASE_QUOTA, RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code)
+    ![RESHARD_QUOTA, DECREASE_QUOTA, SHARD_LIMIT, RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code)
 }
