@@ -402,6 +402,12 @@ fn destroy_touches_only_what_is_ours_and_confirmed() {
     assert_eq!(codes(&plan), ["AC0503", "AC0503"]);
     assert_eq!(steps(&plan).len(), 1, "one mapping is ours although no consumer names it");
     assert_eq!(foreign.lint(&plan), [""; 0]);
+    let mut odd = setup.clone();
+    odd.table().status = LifecycleStatus::Other;
+    odd.facts.mappings[0].state = MappingState::Other;
+    let plan = odd.destroy(Some("alleycat"));
+    assert_eq!((codes(&plan), plan.changes.len()), (vec!["AC0503", "AC0503"], 2));
+    assert_eq!(odd.lint(&plan), [""; 0]);
     let mut going = setup.clone();
     going.stream().status = LifecycleStatus::Deleting;
     let plan = going.destroy(Some("alleycat"));
