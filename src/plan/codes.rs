@@ -28,7 +28,7 @@ pub const SHARD_LIMIT: &str = "AC0308";
 pub const RETAINED: &str = "AC0501";
 /// Retained by `destroy`: the name was not confirmed.
 pub const NOT_CONFIRMED: &str = "AC0502";
-/// Left alone by `destroy`: not tagged as this pipeline's own.
+/// Left alone by `destroy`: not tagged as this pipeline's own, or in an unknown state.
 pub const LEFT_ALONE: &str = "AC0503";
 /// Retained by `destroy`: fan-out consumers are registered on the stream.
 pub const HAS_CONSUMERS: &str = "AC0504";
@@ -49,11 +49,11 @@ pub const ALL: &[(&str, &str)] = &[
     (SHARD_LIMIT, "More shards are asked for than the account may have."),
     (RETAINED, "destroy retains the resource: its deletionPolicy is retain."),
     (NOT_CONFIRMED, "destroy retains the resource: the pipeline's name was not confirmed."),
-    (LEFT_ALONE, "destroy leaves the resource alone: it is not this pipeline's own."),
+    (LEFT_ALONE, "destroy leaves the resource alone: it is not this pipeline's own, or in an unknown state."),
     (HAS_CONSUMERS, "destroy retains the stream: fan-out consumers are registered on it."),
 ];
 
 /// See [`super::Blocked::is_conflict`]. An unknown code is a conflict.
 pub(super) fn is_conflict(code: &str) -> bool {
-    ![RESHARD_QUOTA, DECREASE_QUOTA, RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code)
+    ![RESHARD_QUOTA, DECREASE_QUOTA, SHARD_LIMIT, RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code)
 }

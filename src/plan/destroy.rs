@@ -49,6 +49,7 @@ fn mappings(draft: &mut Draft, input: &Input<'_>) {
         let consumer = consumer.unwrap_or_else(|| function.to_owned());
         let id = ResourceId::Mapping(consumer.clone());
         match ownership::holder(&mapping.tags, input.pipeline) {
+            Holder::Ours if mapping.state == MappingState::Other => unknown_state(draft, &id, UsdPerHour(0.0)),
             Holder::Ours => {
                 let mut work = Work { risk: Risk::Interrupts, ..Work::default() };
                 work.step(Step::DeleteMapping { consumer, uuid: mapping.uuid.clone() }, timing::MAPPING);
@@ -73,6 +74,16 @@ fn left_alone(draft: &mut Draft, id: &ResourceId, input: &Input<'_>, cost: UsdPe
         codes::LEFT_ALONE,
         format!("is not tagged {TAG_PIPELINE}={}: left alone{}", input.pipeline.name, monthly(cost)),
         "nothing to do; it is not this pipeline's own".to_owned(),
+    );
+}
+
+/// Names what is ours but in no state to be deleted; the rest goes on.
+fn unknown_state(draft: &mut Draft, id: &ResourceId, cost: UsdPerHour) {
+    draft.block(
+        id,
+        codes::LEFT_ALONE,
+        format!("is in a state this version does not know: left alone{}", monthly(cost)),
+        "look at it in the AWS console (archived? its KMS key disabled?)".to_owned(),
     );
 }
 
@@ -176,6 +187,10 @@ fn remove(
     cost: UsdPerHour,
     steps: Vec<(Step, jiff::SignedDuration)>,
 ) {
+    if status == LifecycleStatus::Other {
+        unknown_state(draft, id, cost);
+        return;
+    }
     let mut work = Work { risk: Risk::LosesData, cost_delta: UsdPerHour(0.0) - cost, ..Work::default() };
     for (step, expected) in steps {
         work.step(step, expected);

@@ -69,13 +69,10 @@ fn one(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec) {
         );
         return;
     }
-    if draft.refuses(&stream::id(input.pipeline)) {
-        draft.block(
-            &id,
-            codes::DEPENDS_ON_REFUSED,
-            format!("its {} is refused", stream::id(input.pipeline)),
-            "solve that first".to_owned(),
-        );
+    let source = stream::id(input.pipeline);
+    let coming = input.facts.stream.is_some() || draft.changes.iter().any(|change| change.resource == source);
+    if draft.refuses(&source) || !coming {
+        draft.block(&id, codes::DEPENDS_ON_REFUSED, format!("its {source} is refused"), "solve that first".to_owned());
         return;
     }
     let stream = input.facts.stream.as_ref();

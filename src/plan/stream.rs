@@ -192,7 +192,12 @@ fn shard_goal(input: &Input<'_>, live: ShardCount) -> (ShardCount, Owner, String
 
 fn shards(draft: &mut Draft, input: &Input<'_>, id: &ResourceId, live: &StreamFacts, work: &mut Work) {
     let (from, bounds) = (live.open_shards, shard_bounds(input.pipeline));
-    let (goal, owner, reason) = shard_goal(input, from);
+    let (mut goal, owner, reason) = shard_goal(input, from);
+    if let Some(limit) = input.facts.shard_limit.map(ShardCount).filter(|limit| owner == Owner::Scaler && *limit < goal)
+    {
+        draft.warnings.push(format!("{id}: {goal} shards wanted, the account's limit is {limit}: ask AWS for more"));
+        goal = limit.max(from).min(goal);
+    }
     if goal == from {
         if bounds.min < bounds.max {
             draft.owned_by_scaler.push(format!("{id} shards = {from} in [{}, {}]", bounds.min, bounds.max));

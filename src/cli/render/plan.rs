@@ -33,7 +33,7 @@ pub struct Summary {
     pub delete: usize,
     /// Refused: `apply` does not start.
     pub refused: usize,
-    /// Held back until a budget frees.
+    /// Held back until a budget or a limit allows it.
     pub waiting: usize,
     /// Left standing by `destroy`.
     pub retained: usize,
@@ -89,7 +89,7 @@ enum Kind {
 fn kind(blocked: &Blocked) -> Kind {
     match blocked.code.as_str() {
         _ if blocked.is_conflict() => Kind::Refused,
-        codes::RESHARD_QUOTA | codes::DECREASE_QUOTA => Kind::Waiting,
+        codes::RESHARD_QUOTA | codes::DECREASE_QUOTA | codes::SHARD_LIMIT => Kind::Waiting,
         _ => Kind::Retained,
     }
 }

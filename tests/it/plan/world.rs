@@ -6,8 +6,8 @@ use alleycat_operator::{
     cost::PriceSheet,
     model::{
         BatchSize, BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, FunctionFacts, Hours, IndexFacts,
-        LifecycleStatus, MANAGED_BY, MappingFacts, MappingState, ParallelizationFactor, ShardCount, StreamFacts,
-        StreamMode, TAG_MANAGED_BY, TAG_PIPELINE, TableFacts,
+        LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, ShardCount, StreamFacts, StreamMode,
+        TableFacts,
     },
     plan::{self, Input, MappingChange, Plan, Step},
     scale::Targets,
@@ -187,12 +187,6 @@ pub fn settled(pipeline: &Pipeline) -> Facts {
     let plan = setup.plan();
     assert_eq!(setup.lint(&plan), [""; 0]);
     carry_out(&setup.facts, &plan)
-}
-
-pub fn ours() -> BTreeMap<String, String> {
-    [(TAG_PIPELINE, "alleycat"), (TAG_MANAGED_BY, MANAGED_BY), ("team", "racing")]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
 }
 
 /// Everything a plan is made from, owned.
