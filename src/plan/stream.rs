@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     cost,
-    model::{Bounds, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode, UsdPerHour},
+    model::{Bounds, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode, TAG_RESHARDS, UsdPerHour},
+    scale::COLD_LEDGER_TAG,
     spec::{Encryption, Pipeline},
 };
 
@@ -49,7 +50,9 @@ fn create(draft: &mut Draft, input: &Input<'_>) {
     }
     let mut work = Work { cost_delta: cost::of_new_stream(spec, shards, input.prices), ..Work::default() };
     work.field(new_field("shards", shards));
-    let tags: BTreeMap<_, _> = ownership::all_tags(input.pipeline);
+    let mut tags: BTreeMap<_, _> = ownership::all_tags(input.pipeline);
+    // An empty ledger from the start: a store lost later is then not taken for a lost ledger.
+    tags.insert(TAG_RESHARDS.to_owned(), COLD_LEDGER_TAG.to_owned());
     work.step(Step::CreateStream { stream: spec.name.clone(), shards, tags }, timing::CREATE_STREAM);
     let retention = spec.retention.initial;
     work.field(new_field("retention", format!("{retention}h")));

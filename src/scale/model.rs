@@ -12,8 +12,8 @@ use crate::memory::SinkSample;
 
 /// Explanations whose error is within this factor of the best one cannot be told from it.
 const INDISTINCT: f64 = 1.10;
-/// A minute further off than this many median deviations is a burst, not the rule.
-const OUTLIER: f64 = 2.5;
+/// Rounds of reweighting towards the least absolute error.
+const ROUNDS: u32 = 8;
 /// Keeps near-collinear columns solvable; relative to the column's own square.
 const RIDGE: f64 = 1e-6;
 
@@ -58,7 +58,7 @@ impl DemandModel {
             samples.iter().filter(|sample| sample.invocations.values().any(|rate| *rate > 0.0)).collect();
         let clean: Vec<&SinkSample> = active.iter().copied().filter(|sample| !sample.throttled).collect();
         // Throttled minutes understate demand; they are used only when there is nothing better.
-        let mut rows = if clean.is_empty() { active } else { clean };
+        let rows = if clean.is_empty() { active } else { clean };
         if rows.is_empty() {
             return Self::default();
         }
@@ -69,16 +69,7 @@ impl DemandModel {
             .into_iter()
             .chain(std::iter::once(String::new()))
             .collect();
-        let mut fitted = explain(&rows, &names, value);
-        for _ in 0..2 {
-            let Some(best) = fitted.first().map(|(explanation, _)| explanation.clone()) else { break };
-            let kept = without_bursts(&rows, &best, value);
-            if kept.len() == rows.len() || kept.len() < 2 {
-                break;
-            }
-            rows = kept;
-            fitted = explain(&rows, &names, value);
-        }
+        let fitted = explain(&rows, &names, value);
         let mut model =
             Self { explanations: fitted.into_iter().map(|(explanation, _)| explanation).collect(), burst_mean: 0.0 };
         let recent: Vec<f64> = samples
@@ -104,10 +95,18 @@ impl DemandModel {
         self.explanations.iter().map(|explanation| explanation.units(inputs)).fold(0.0, f64::max)
     }
 
-    /// The best explanation in words, for the record: `48.0/invocation of leaderboard + 0.01/record`.
-    pub(super) fn describe(&self) -> String {
-        let Some(best) = self.explanations.first() else { return "unknown".to_owned() };
-        let parts: Vec<_> = best
+    /// The explanation that decides for a configuration, in words: `48.0/invocation of leaderboard`. Of several
+    /// that say the same the shortest.
+    pub(super) fn describe(&self, inputs: &[SinkInputs]) -> String {
+        let units = |explanation: &Explanation| inputs.iter().map(|it| explanation.units(it)).fold(0.0, f64::max);
+        let most = self.explanations.iter().map(units).fold(0.0, f64::max);
+        let deciding = self
+            .explanations
+            .iter()
+            .filter(|explanation| units(explanation) >= 0.99 * most)
+            .min_by_key(|explanation| explanation.coefficients.len());
+        let Some(deciding) = deciding else { return "as consumed now".to_owned() };
+        let parts: Vec<_> = deciding
             .coefficients
             .iter()
             .filter(|(_, value)| **value > 0.0)
@@ -154,7 +153,7 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
     let mut found: Vec<(Explanation, f64)> = Vec::new();
     for subset in 1_u32..(1 << names.len()) {
         let chosen: Vec<usize> = (0..names.len()).filter(|index| subset & (1 << index) != 0).collect();
-        let Some(solution) = least_squares(&table, &chosen) else { continue };
+        let Some(solution) = least_absolute(&table, &chosen, 0.01 * mean) else { continue };
         if solution.iter().any(|coefficient| *coefficient < 0.0) {
             continue;
         }
@@ -162,7 +161,7 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
             .iter()
             .map(|row| {
                 let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
-                (row[last] - said).powi(2)
+                (row[last] - said).abs()
             })
             .sum::<f64>();
         let coefficients = chosen.iter().zip(&solution).map(|(index, c)| (names[*index].clone(), *c)).collect();
@@ -170,41 +169,39 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
     }
     found.sort_by(|a, b| a.1.total_cmp(&b.1));
     // Two per cent of the mean a minute is measuring noise: errors below it are all the same.
-    let noise = (0.02 * mean).powi(2) * rows.len() as f64;
+    let noise = 0.02 * mean * rows.len() as f64;
     let limit = found.first().map_or(0.0, |(_, error)| error * INDISTINCT + noise);
     found.retain(|(_, error)| *error <= limit);
     found
 }
 
-/// Rows that the explanation fits; a few that stick out upwards are bursts.
-fn without_bursts<'a>(
-    rows: &[&'a SinkSample],
-    best: &Explanation,
-    value: impl Fn(&SinkSample) -> f64,
-) -> Vec<&'a SinkSample> {
-    let residual = |row: &SinkSample| {
-        value(row) - best.units(&SinkInputs { invocations: row.invocations.clone(), records: row.records })
-    };
-    let mut deviations: Vec<f64> = rows.iter().map(|row| residual(row).abs()).collect();
-    deviations.sort_by(f64::total_cmp);
-    let median = deviations.get(deviations.len() / 2).copied().unwrap_or(0.0);
-    let scale = rows.iter().map(|row| value(row)).sum::<f64>() / rows.len() as f64;
-    let limit = OUTLIER * median + 0.05 * scale;
-    rows.iter().copied().filter(|row| residual(row) <= limit).collect()
+/// The coefficients of least absolute error: a burst in a few minutes does not move them, as it would move
+/// least squares. Iteratively reweighted least squares; errors below `noise` weigh alike.
+fn least_absolute(table: &[Vec<f64>], chosen: &[usize], noise: f64) -> Option<Vec<f64>> {
+    let mut weights = vec![1.0; table.len()];
+    let mut solution = least_squares(table, chosen, &weights)?;
+    for _ in 0..ROUNDS {
+        for (row, weight) in table.iter().zip(&mut weights) {
+            let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
+            *weight = 1.0 / (row[row.len() - 1] - said).abs().max(noise).max(1e-9);
+        }
+        solution = least_squares(table, chosen, &weights)?;
+    }
+    Some(solution)
 }
 
-/// Solves the normal equations by elimination; `None` when they have no solution. The last column of a row
-/// is its value.
+/// Solves the weighted normal equations by elimination; `None` when they have no solution. The last column of
+/// a row is its value.
 #[expect(clippy::needless_range_loop, reason = "elimination reads best with indices")]
-fn least_squares(table: &[Vec<f64>], chosen: &[usize]) -> Option<Vec<f64>> {
+fn least_squares(table: &[Vec<f64>], chosen: &[usize], weights: &[f64]) -> Option<Vec<f64>> {
     let n = chosen.len();
     let mut matrix = vec![vec![0.0; n + 1]; n];
-    for row in table {
+    for (row, weight) in table.iter().zip(weights) {
         for i in 0..n {
             for j in 0..n {
-                matrix[i][j] += row[chosen[i]] * row[chosen[j]];
+                matrix[i][j] += weight * row[chosen[i]] * row[chosen[j]];
             }
-            matrix[i][n] += row[chosen[i]] * row[row.len() - 1];
+            matrix[i][n] += weight * row[chosen[i]] * row[row.len() - 1];
         }
     }
     for i in 0..n {
@@ -282,8 +279,8 @@ mod tests {
         let mut samples: Vec<_> = (0..5).map(|m| sample(m, 1.0, 10.0, 1000.0, 48.0)).collect();
         samples.extend((5..15).map(|m| sample(m, 2.0, 10.0, 1000.0, 96.0)));
         let model = DemandModel::fit(&samples, Side::Write);
-        assert!((model.units(&inputs(2.0, 10.0, 3000.0)) - 96.0).abs() < 6.0, "{}", model.describe());
-        assert!((model.units(&inputs(4.0, 10.0, 1000.0)) - 192.0).abs() < 6.0, "{}", model.describe());
+        assert!((model.units(&inputs(2.0, 10.0, 3000.0)) - 96.0).abs() < 6.0, "{model:?}");
+        assert!((model.units(&inputs(4.0, 10.0, 1000.0)) - 192.0).abs() < 6.0, "{model:?}");
     }
 
     #[test]
@@ -291,7 +288,7 @@ mod tests {
         let samples: Vec<_> =
             (0..20).map(|m| sample(m, 1.0, 10.0, 1000.0, if m % 5 == 4 { 115.0 } else { 48.0 })).collect();
         let model = DemandModel::fit(&samples, Side::Write);
-        assert!((model.units(&inputs(1.0, 10.0, 1000.0)) - 48.0).abs() < 1.0, "{}", model.describe());
+        assert!((model.units(&inputs(1.0, 10.0, 1000.0)) - 48.0).abs() < 1.0, "{model:?}");
         assert!((model.burst_mean - 13.4).abs() < 1.0, "{}", model.burst_mean);
     }
 

@@ -124,10 +124,10 @@ fn need(
     let by_mean = mean / policy.write_mean_utilization;
     let mut value = by_steady.max(by_mean).ceil();
     let mut reason = format!(
-        "{demand:.0} units/s steady at {:.0} %, {mean:.0} with bursts at {:.0} % ({})",
+        "{demand:.0} units/s steady ({}) at {:.0} %, {mean:.0} with bursts at {:.0} %",
+        model.describe(steady),
         target * 100.0,
-        policy.write_mean_utilization * 100.0,
-        model.describe()
+        policy.write_mean_utilization * 100.0
     );
     let recent = sink
         .load

@@ -143,9 +143,8 @@ impl Call {
 
     /// The resource as the request names it.
     pub fn resource(&self) -> String {
-        let members = [
-            "StreamName", "StreamARN", "TableName", "UUID", "FunctionName", "ResourceArn", "Resource", "ConsumerARN",
-        ];
+        let members =
+            ["StreamName", "StreamARN", "TableName", "UUID", "FunctionName", "ResourceArn", "Resource", "ConsumerARN"];
         let named = members.iter().find_map(|member| self.input.get(*member)?.as_str());
         named.unwrap_or_default().to_owned()
     }

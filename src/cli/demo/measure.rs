@@ -135,7 +135,10 @@ impl Series {
     /// The values of a metric from `from` to before `to`, minutes since the start.
     fn window(&self, name: &str, from: i64, to: i64) -> Vec<f64> {
         let (from, to) = (self.start + SignedDuration::from_mins(from), self.start + SignedDuration::from_mins(to));
-        self.values.get(name).map(|minutes| minutes.range(from..to).map(|(_, value)| *value).collect()).unwrap_or_default()
+        self.values
+            .get(name)
+            .map(|minutes| minutes.range(from..to).map(|(_, value)| *value).collect())
+            .unwrap_or_default()
     }
 
     fn sum(&self, name: &str, from: i64, to: i64) -> f64 {
@@ -172,8 +175,7 @@ impl Series {
             }
         };
         let objective = story.pipeline.objectives.iterator_age.as_secs_f64();
-        let ends: Vec<f64> =
-            (from + 30..=to).step_by(30).map(|end| self.age_seconds(end - 5, end)).collect();
+        let ends: Vec<f64> = (from + 30..=to).step_by(30).map(|end| self.age_seconds(end - 5, end)).collect();
         note(Symptom::IteratorAgeGrows, ends.len() > 1 && ends.windows(2).all(|pair| pair[1] > pair[0] + 30.0));
         note(Symptom::IteratorAgeAboveObjective, self.age_seconds(from, to) > objective);
         let seconds = 60.0 * self.window("IncomingRecords", from, to).len().max(1) as f64;
@@ -193,18 +195,12 @@ impl Series {
         };
         note(Symptom::ErrorsGrow, errors(middle, to) > 0.0 && errors(from, to) > errors(from, middle));
         let concurrent = |function: &str| self.max(&format!("{function} ConcurrentExecutions"), from, to);
-        note(
-            Symptom::OneExecutionPerFunction,
-            concurrent(&self.leaderboard) <= 1.0 && concurrent(&self.finals) <= 1.0,
-        );
+        note(Symptom::OneExecutionPerFunction, concurrent(&self.leaderboard) <= 1.0 && concurrent(&self.finals) <= 1.0);
         let over = self.sinks.iter().zip(&values.write).any(|(sink, provisioned)| {
             self.max(&format!("{sink} ConsumedWriteCapacityUnits"), from, to) / 60.0 > provisioned * 1.01
         });
         note(Symptom::WritesOverProvisioned, over);
-        note(
-            Symptom::WritesThrottled,
-            self.sinks("WriteProvisionedThroughputThrottleEvents", from, to) > 0.0,
-        );
+        note(Symptom::WritesThrottled, self.sinks("WriteProvisionedThroughputThrottleEvents", from, to) > 0.0);
         note(Symptom::HotKeyThrottled, self.sinks("WriteKeyRangeThroughputThrottleEvents", from, to) > 0.0);
         note(Symptom::ReadsThrottled, self.sinks("ReadProvisionedThroughputThrottleEvents", from, to) > 0.0);
         found
@@ -376,7 +372,10 @@ fn last_trouble(series: &Series, objective: f64, from: i64, to: i64) -> BTreeMap
                 last.insert(name, next - FIRST_RACE);
             }
         };
-        note("timeout", series.times_out(&series.leaderboard, minute, next) || series.times_out(&series.finals, minute, next));
+        note(
+            "timeout",
+            series.times_out(&series.leaderboard, minute, next) || series.times_out(&series.finals, minute, next),
+        );
         note("writeThrottle", series.sinks("WriteProvisionedThroughputThrottleEvents", minute, next) > 0.0);
         note("rejection", series.sum("WriteProvisionedThroughputExceeded", minute, next) > 0.0);
         note("ageAboveObjective", series.age_seconds(minute, next) > objective);

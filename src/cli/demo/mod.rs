@@ -144,7 +144,10 @@ pub fn run(globals: &Globals, console: &Console, args: &DemoArgs) -> Result<Exit
     ))?;
     say("\nThe template's settings; the operator only watches\n\n")?;
     let without = play(&story(seed, false)?, console, quiet)?;
-    say(&format!("\nThe walk-through's symptoms, seen in CloudWatch: {}\n", text::symptoms(&without.measures.symptoms)))?;
+    say(&format!(
+        "\nThe walk-through's symptoms, seen in CloudWatch: {}\n",
+        text::symptoms(&without.measures.symptoms)
+    ))?;
     say("\nThe same start, with the operator\n\n")?;
     let with = play(&story(seed, true)?, console, quiet)?;
     say(&format!(
@@ -161,12 +164,8 @@ pub fn run(globals: &Globals, console: &Console, args: &DemoArgs) -> Result<Exit
         say(&unsafe_text(variants))?;
     }
     if quiet {
-        let half = |told: Told| Half {
-            measures: told.measures,
-            at_end: told.at_end,
-            calls: told.calls,
-            events: told.events,
-        };
+        let half =
+            |told: Told| Half { measures: told.measures, at_end: told.at_end, calls: told.calls, events: told.events };
         console.document(&Document {
             format_version: "1.0",
             seed,

@@ -130,7 +130,16 @@ impl Story {
         let interval = SignedDuration::from_mins(1);
         let mut hear = |report: &Report| teller.hear(report);
         let daemon = daemon::run(
-            &aws, &store, &mut memory, &self.pipeline, &self.policy, &prices, mode, interval, until, &mut hear,
+            &aws,
+            &store,
+            &mut memory,
+            &self.pipeline,
+            &self.policy,
+            &prices,
+            mode,
+            interval,
+            until,
+            &mut hear,
         );
         let metering = async {
             let mut before = Meters::default();
@@ -217,16 +226,27 @@ struct Teller<'a> {
     /// Findings of the passes before, so that one quiet minute does not end a story.
     recent: Vec<BTreeSet<(Diagnosis, ResourceId)>>,
     held: BTreeSet<(ResourceId, String)>,
+    blind_passes: u32,
     events: Vec<Event>,
 }
 
 /// A diagnosis is over when it was absent for so many passes: a race lasts five minutes, and a throttle at its
 /// end comes back with the next.
 const CLEAR_AFTER: usize = 7;
+/// So many passes in a row without a needed metric are worth a line.
+const BLIND_AFTER: u32 = 5;
 
 impl<'a> Teller<'a> {
     fn new(operator: bool, tell: &'a mut dyn FnMut(&Event)) -> Self {
-        Self { operator, tell, open: BTreeSet::new(), recent: Vec::new(), held: BTreeSet::new(), events: Vec::new() }
+        Self {
+            operator,
+            tell,
+            open: BTreeSet::new(),
+            recent: Vec::new(),
+            held: BTreeSet::new(),
+            blind_passes: 0,
+            events: Vec::new(),
+        }
     }
 
     fn say(&mut self, at: Timestamp, kind: EventKind, resource: String, text: String) {
@@ -236,8 +256,12 @@ impl<'a> Teller<'a> {
     }
 
     fn hear(&mut self, report: &Report) {
+        let blind = report.findings.iter().any(|finding| finding.diagnosis == Diagnosis::Blind);
+        self.blind_passes = if blind { self.blind_passes + 1 } else { 0 };
+        // A metric that is a few minutes late, or not there yet, is no story.
+        let blind = self.blind_passes >= BLIND_AFTER;
         let worth = |diagnosis: Diagnosis, severity: Severity| {
-            severity > Severity::Info && diagnosis != Diagnosis::Actuating
+            severity > Severity::Info && diagnosis != Diagnosis::Actuating && (diagnosis != Diagnosis::Blind || blind)
         };
         let now: BTreeSet<_> = report
             .findings

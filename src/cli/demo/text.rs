@@ -57,11 +57,7 @@ pub fn table(without: &Measures, with: &Measures) -> String {
     };
     row("", "template alone".to_owned(), "with operator".to_owned());
     let number = |value: u64| group(value);
-    row(
-        "violation minutes",
-        number(u64::from(without.violation_minutes)),
-        number(u64::from(with.violation_minutes)),
-    );
+    row("violation minutes", number(u64::from(without.violation_minutes)), number(u64::from(with.violation_minutes)));
     row("max iterator age", age(without.max_iterator_age_seconds), age(with.max_iterator_age_seconds));
     row("records rejected", number(without.records_rejected), number(with.records_rejected));
     row("function timeouts", number(without.function_timeouts), number(with.function_timeouts));

@@ -187,7 +187,9 @@ impl Table {
         }
         let table = wanted.filter(|_| self.global.keys().all(|name| indexes.contains_key(name)));
         let table = table.ok_or_else(|| {
-            invalid("ProvisionedThroughput must be specified for the table and every index when BillingMode is PROVISIONED")
+            invalid(
+                "ProvisionedThroughput must be specified for the table and every index when BillingMode is PROVISIONED",
+            )
         })?;
         Ok((seconds, Change::Billing { on_demand, table, indexes }))
     }
@@ -199,7 +201,8 @@ impl Table {
             (wanted.read as i64 - now.read as i64, wanted.write as i64 - now.write as i64)
         };
         let of_table = table.map(|wanted| more(self.throughput.now, wanted));
-        let of_indexes = indexes.iter().filter_map(|(name, wanted)| Some(more(self.global.get(name)?.throughput.now, *wanted)));
+        let of_indexes =
+            indexes.iter().filter_map(|(name, wanted)| Some(more(self.global.get(name)?.throughput.now, *wanted)));
         of_table.into_iter().chain(of_indexes).collect()
     }
 

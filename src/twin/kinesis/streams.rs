@@ -179,7 +179,9 @@ impl Kinesis {
             )));
         }
         if target > UPDATE_SHARD_COUNT_MAXIMUM {
-            return Err(limit(format!("UpdateShardCount cannot scale a stream beyond {UPDATE_SHARD_COUNT_MAXIMUM} shards. {counts}")));
+            return Err(limit(format!(
+                "UpdateShardCount cannot scale a stream beyond {UPDATE_SHARD_COUNT_MAXIMUM} shards. {counts}"
+            )));
         }
         // What AWS answers to an unchanged count is not documented: assumption.
         if target == current {

@@ -129,7 +129,8 @@ impl Lambda {
             .filter(|mapping| mapping.uuid.as_str() > marker)
             .collect();
         let page: Vec<&&Mapping> = rest.iter().take(at_most).collect();
-        let mut output = json!({ "EventSourceMappings": page.iter().map(|mapping| mapping.json()).collect::<Vec<_>>() });
+        let mut output =
+            json!({ "EventSourceMappings": page.iter().map(|mapping| mapping.json()).collect::<Vec<_>>() });
         if let Some(last) = page.last().filter(|_| rest.len() > at_most) {
             output["NextMarker"] = json!(last.uuid);
         }
@@ -323,7 +324,8 @@ impl Settings {
             self.on_failure = failure.text("Destination").filter(|arn| !arn.is_empty()).map(str::to_owned);
         }
         if let Some(criteria) = args.at("FilterCriteria") {
-            self.filters = criteria.list("Filters").filter_map(|filter| filter.text("Pattern")).map(str::to_owned).collect();
+            self.filters =
+                criteria.list("Filters").filter_map(|filter| filter.text("Pattern")).map(str::to_owned).collect();
         }
         Ok(())
     }
