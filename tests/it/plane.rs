@@ -138,6 +138,22 @@ fn with_capacity_the_throttles_and_the_timeouts_vanish() {
 }
 
 #[test]
+fn capacity_raised_in_the_middle_lets_the_consumers_catch_up() {
+    let mut plane = template().plane();
+    plane.advance(plane.now_ms() + 15 * MINUTE_MS);
+    let before = timeouts(&plane);
+    assert!(before > 10);
+    plane.set_capacity(TABLE, None, 60, 1_000);
+    plane.set_capacity(TABLE, Some("GSI_Index"), 10, 500);
+    plane.advance(plane.now_ms() + 10 * MINUTE_MS);
+    assert!(timeouts(&plane) <= before + 2, "those in flight");
+    for function in [LEADERBOARD, FINALS] {
+        let age = lambda(&plane, "IteratorAge", function);
+        assert!(age.last().unwrap().1.max < 15_000.0, "{function}: {age:?}");
+    }
+}
+
+#[test]
 fn with_100_racers_nothing_is_wrong() {
     let plane = Setup { world: World::alleycat().with_racers(100), ..template() }.run(2);
     assert_eq!(plane.totals().tables[TABLE].throttled_requests, 0);
