@@ -1,5 +1,7 @@
 //! The twin's data plane against the published walk-through of Alleycat, and what must hold in any world.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 
 use alleycat_operator::twin::World;
@@ -136,6 +138,22 @@ fn with_capacity_the_throttles_and_the_timeouts_vanish() {
 }
 
 #[test]
+fn capacity_raised_in_the_middle_lets_the_consumers_catch_up() {
+    let mut plane = template().plane();
+    plane.advance(plane.now_ms() + 15 * MINUTE_MS);
+    let before = timeouts(&plane);
+    assert!(before > 10);
+    plane.set_capacity(TABLE, None, 60, 1_000);
+    plane.set_capacity(TABLE, Some("GSI_Index"), 10, 500);
+    plane.advance(plane.now_ms() + 10 * MINUTE_MS);
+    assert!(timeouts(&plane) <= before + 2, "those in flight");
+    for function in [LEADERBOARD, FINALS] {
+        let age = lambda(&plane, "IteratorAge", function);
+        assert!(age.last().unwrap().1.max < 15_000.0, "{function}: {age:?}");
+    }
+}
+
+#[test]
 fn with_100_racers_nothing_is_wrong() {
     let plane = Setup { world: World::alleycat().with_racers(100), ..template() }.run(2);
     assert_eq!(plane.totals().tables[TABLE].throttled_requests, 0);
@@ -218,6 +236,87 @@ fn a_paused_mapping_goes_on_where_it_stopped() {
     plane.check().unwrap();
     assert!(plane.totals().mappings["finals"].delivered > paused + 590_000);
     assert_eq!(plane.totals().functions[FINALS].max_concurrent, 4);
+}
+
+#[test]
+fn readers_who_want_more_than_two_mebibytes_a_second_are_throttled() {
+    use alleycat_operator::twin::world::{Producer, RatePoint};
+    let mut world = World::alleycat().with_races(0);
+    let points = vec![RatePoint { at_seconds: 0, records_per_second: 50.0 }];
+    let (stream, record_bytes) = ("alleycat".to_owned(), 20_000);
+    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 0.0 });
+    let plenty = Setup { world, write: 4_000, index_write: 2_000, ..template() };
+    let throttles =
+        |setup: &Setup| sum(&metric(&setup.run(1), "AWS/Kinesis", "ReadProvisionedThroughputExceeded", &KINESIS));
+    assert!(throttles(&plenty) > 100.0, "three readers of 1 MB/s share 2 MiB/s");
+    assert!(throttles(&Setup { shards: 2, ..plenty }).abs() < 0.1, "two shards have room");
+}
+
+#[test]
+fn a_batching_window_gathers_records() {
+    let world = World::alleycat().with_racers(10);
+    let mut plane = Setup { world, ..template() }.plane();
+    plane.put_mapping("leaderboard", MappingConfig { window_ms: 10_000, ..mapping(LEADERBOARD, 1_000, 1) });
+    plane.advance(plane.now_ms() + 11 * MINUTE_MS);
+    let invocations = plane.totals().functions[LEADERBOARD].invocations;
+    // Ten seconds, and up to one more until the next poll.
+    assert!((52..=61).contains(&invocations), "{invocations} in ten minutes");
+}
+
+#[test]
+fn a_batch_that_always_fails_is_given_up_after_its_retries() {
+    let mut world = World::alleycat().with_racers(10).with_races(1);
+    world.functions.get_mut(FINALS).unwrap().error_rate = 1.0;
+    let mut plane = Setup { world, ..template() }.plane();
+    plane.put_mapping("finals", MappingConfig { max_retries: 2, ..mapping(FINALS, 100, 1) });
+    plane.advance(plane.now_ms() + HOUR_MS);
+    let totals = &plane.totals().mappings["finals"];
+    assert_eq!((totals.delivered, totals.dropped), (0, 3_000));
+    let invocations = plane.totals().functions[FINALS].invocations;
+    assert_eq!(invocations % 3, 0, "one try and two retries each");
+}
+
+#[test]
+fn concurrency_limits_throttle_before_the_function_runs() {
+    let mut plane = Setup { shards: 2, factor: 2, write: 4_000, index_write: 2_000, ..template() }.plane();
+    plane.set_reserved_concurrency(LEADERBOARD, Some(1));
+    plane.advance(plane.now_ms() + 10 * MINUTE_MS);
+    let totals = &plane.totals().functions[LEADERBOARD];
+    assert_eq!(totals.max_concurrent, 1);
+    assert!(totals.throttles > 0);
+    assert!((sum(&lambda(&plane, "Throttles", LEADERBOARD)) - totals.throttles as f64).abs() < 0.1);
+    plane.check().unwrap();
+}
+
+#[test]
+fn latest_skips_what_came_before_and_an_idle_stream_reports_no_records() {
+    let setup = Setup { world: World::alleycat().with_races(1), write: 4_000, index_write: 2_000, ..template() };
+    let mut plane = setup.plane();
+    plane.advance(plane.now_ms() + 3 * MINUTE_MS);
+    plane.put_mapping("late", MappingConfig { starting_position: Start::Latest, ..mapping(FINALS, 100, 1) });
+    plane.advance(plane.now_ms() + HOUR_MS);
+    plane.check().unwrap();
+    let late = &plane.totals().mappings["late"];
+    assert_eq!((late.skipped, late.delivered), (120_000, 180_000));
+    let incoming = metric(&plane, "AWS/Kinesis", "IncomingRecords", &KINESIS);
+    assert_eq!(incoming.len(), 5, "a quiet minute has no point");
+    assert_eq!(metric(&plane, "AWS/Kinesis", "GetRecords.Success", &KINESIS).len(), 63, "but it is polled");
+    let consumed = table(&plane, "ConsumedWriteCapacityUnits");
+    assert_eq!(consumed.len(), 62, "each minute that has ended");
+    assert!(consumed.iter().skip(10).all(|(_, stat)| stat.sum == 0.0 && stat.count > 0), "and the table reports zeros");
+}
+
+#[test]
+fn a_hot_key_fills_one_shard_and_one_slot() {
+    use alleycat_operator::twin::world::{Producer, RatePoint};
+    let mut world = World::alleycat().with_races(0);
+    let points = vec![RatePoint { at_seconds: 0, records_per_second: 1_500.0 }];
+    let (stream, record_bytes) = ("alleycat".to_owned(), 185);
+    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 1.0 });
+    let plane = Setup { world, shards: 4, factor: 10, write: 4_000, index_write: 2_000, ..template() }.run(1);
+    let totals = &plane.totals().streams["alleycat"];
+    assert_eq!(totals.rejected, totals.offered / 3);
+    assert_eq!(plane.totals().functions[FINALS].max_concurrent, 1);
 }
 
 fn bytes(plane: &Plane) -> Vec<u8> {

@@ -28,14 +28,15 @@ const CALL_BYTES: u64 = 10_485_760;
 /// Bytes of one PUT payload unit (Kinesis pricing: 25 KB).
 const PAYLOAD_UNIT: u64 = 25 * 1_024;
 /// Age from which records that every reader has passed are kept by the minute instead of by the step.
-const COALESCE_MS: i64 = 300_000;
+const COALESCE_MS: i64 = 60_000;
 /// Weights of hash ranges add up to this.
 const WHOLE: i64 = 1 << 32;
 /// Where the hot partition key falls: inside the first shard's range whatever the count.
 const HOT_HASH: u128 = 1 << 64;
 
-/// Records of one kind that arrived together.
+/// Records of one kind that arrived together. Stored as a bare tuple: a backlog holds many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "(u64, i64, u32, Class, u32, u32)", from = "(u64, i64, u32, Class, u32, u32)")]
 pub(super) struct Cohort {
     /// Number of its first record in the shard.
     pub seq: u64,
@@ -49,6 +50,18 @@ pub(super) struct Cohort {
     pub count: u32,
     /// Bytes of each.
     pub bytes_each: u32,
+}
+
+impl From<(u64, i64, u32, Class, u32, u32)> for Cohort {
+    fn from((seq, at, group, class, count, bytes_each): (u64, i64, u32, Class, u32, u32)) -> Self {
+        Self { seq, at, group, class, count, bytes_each }
+    }
+}
+
+impl From<Cohort> for (u64, i64, u32, Class, u32, u32) {
+    fn from(cohort: Cohort) -> Self {
+        (cohort.seq, cohort.at, cohort.group, cohort.class, cohort.count, cohort.bytes_each)
+    }
 }
 
 impl Cohort {

@@ -309,3 +309,62 @@ impl Table {
         self.keys.retain(|_, (read, write)| !(read.is_full(now) && write.is_full(now)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(write: u64, index: u64, lsis: u32, metrics: &mut MetricStore) -> Table {
+        let gsis = BTreeMap::from([("by-class".to_owned(), (10, index))]);
+        Table::new("races", &TableConfig { on_demand: false, read: 10, write, gsis, lsis }, metrics, 0)
+    }
+
+    /// How many writes of this size are admitted at one moment.
+    fn admitted(table: &mut Table, bytes: u64, key: impl Fn(u64) -> u64, now: i64) -> (u64, TableTotals) {
+        let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
+        let demand = |n| Demand { write: true, bytes, key: key(n) };
+        let count = (0..100_000).take_while(|n| table.request(demand(*n), now, &mut metrics, &mut totals)).count();
+        (count as u64, totals)
+    }
+
+    #[test]
+    fn a_write_costs_its_local_index_again_and_bursts_for_300_seconds() {
+        let mut table = table(20, 1_000, 1, &mut MetricStore::default());
+        // 24 KB: 24 units for the item, 24 for the local index, out of 20 x 300.
+        let (count, totals) = admitted(&mut table, 24_000, |n| n, 0);
+        assert_eq!(count, 6_000 / 48);
+        assert_eq!(totals.write_milli_units, 6_000_000);
+        assert_eq!((totals.provisioned_write_throttles, totals.key_range_write_throttles), (1, 0));
+        // The bucket is at zero: 50 ms later one unit is there, and that admits one more, into debt.
+        assert_eq!(admitted(&mut table, 24_000, |n| n, 50).0, 1);
+        assert_eq!(admitted(&mut table, 24_000, |n| n, 2_350).0, 0, "47 units of debt take 2.35 s");
+        assert_eq!(admitted(&mut table, 24_000, |n| n, 2_401).0, 1);
+    }
+
+    #[test]
+    fn a_short_index_holds_back_the_table() {
+        let mut table = table(4_000, 1, 0, &mut MetricStore::default());
+        let (count, totals) = admitted(&mut table, 100, |n| n, 0);
+        assert_eq!(count, 300, "the index had 300 units of credit");
+        assert_eq!(totals.write_milli_units, 300_000, "what the index refused costs the table nothing");
+    }
+
+    #[test]
+    fn one_key_takes_1000_units_a_second_whatever_the_capacity() {
+        let mut table = table(40_000, 40_000, 0, &mut MetricStore::default());
+        let (count, totals) = admitted(&mut table, 100, |_| 7, 0);
+        assert_eq!((count, totals.key_range_write_throttles, totals.provisioned_write_throttles), (1_000, 1, 0));
+        assert!(admitted(&mut table, 100, |n| n + 100, 0).0 > 10_000, "other keys are not held back");
+        table.set_on_demand(true, 0);
+        assert_eq!(admitted(&mut table, 100, |_| 7, 500).0, 500, "nor is a key helped by on-demand");
+    }
+
+    #[test]
+    fn capacity_raised_is_used_at_once_and_lowered_takes_the_credit_above_its_cap() {
+        let mut table = table(20, 10_000, 0, &mut MetricStore::default());
+        table.set_capacity(None, 10, 1, 0);
+        assert_eq!(admitted(&mut table, 100, |n| n, 0).0, 300);
+        table.set_capacity(None, 10, 100, 0);
+        assert_eq!(admitted(&mut table, 100, |n| n, 1_000).0, 100);
+    }
+}

@@ -323,6 +323,7 @@ impl World {
         if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("accountId {:?} is not twelve digits", self.account_id));
         }
+        self.timings.check()?;
         for (name, function) in &self.functions {
             function.check().map_err(|problem| format!("functions.{name}: {problem}"))?;
         }
@@ -384,5 +385,32 @@ impl Producer {
             return Err("recordBytes must be 1 to 1048576".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_world_is_the_one_of_the_walk_through() {
+        let world = World::alleycat();
+        assert_eq!(world.racers(), 1_000);
+        let names: Vec<&str> = world.functions.keys().map(String::as_str).collect();
+        assert_eq!(names, ["alleycat-FinalResultsFunction", "alleycat-TumblingWindowFunction"]);
+        assert_eq!(world.clone().with_race_time(SignedDuration::from_hours(2)), world, "two hours of races");
+        let again: World = serde_json::from_str(&serde_json::to_string(&world).unwrap()).unwrap();
+        assert_eq!(again, world);
+    }
+
+    #[test]
+    fn a_wrong_world_is_refused_with_what_is_wrong() {
+        let wrong = |from: &str, to: &str| World::parse(&ALLEYCAT.replacen(from, to, 1)).unwrap_err();
+        assert!(wrong("shardLimit", "shardLimits").contains("shardLimits"));
+        assert!(wrong("kind: World", "kind: Pipeline").contains("kind World"));
+        assert!(wrong("timeoutSeconds: 15", "timeoutSeconds: 901").contains("timeoutSeconds must be 1 to 900"));
+        assert!(wrong("jitterMs: 0", "jitterMs: 1000").contains("producers[0]: jitterMs"));
+        assert!(wrong("\"123456789012\"", "\"12\"").contains("twelve digits"));
+        assert!(wrong("createStream: 20", "createStream: -1").contains("timings.createStream"));
     }
 }

@@ -68,3 +68,30 @@ impl Default for Timings {
         }
     }
 }
+
+impl Timings {
+    /// Checks that every duration is between zero and a day.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let all = [
+            ("createStream", self.create_stream),
+            ("reshardBase", self.reshard_base),
+            ("reshardPerShard", self.reshard_per_shard),
+            ("streamSettingUpdate", self.stream_setting_update),
+            ("deleteStream", self.delete_stream),
+            ("consumerCreate", self.consumer_create),
+            ("tableCreate", self.table_create),
+            ("tableUpdate", self.table_update),
+            ("billingModeUpdate", self.billing_mode_update),
+            ("indexCreate", self.index_create),
+            ("tableDelete", self.table_delete),
+            ("mappingCreate", self.mapping_create),
+            ("mappingUpdate", self.mapping_update),
+            ("mappingDelete", self.mapping_delete),
+            ("metricDelay", self.metric_delay),
+        ];
+        match all.iter().find(|(_, seconds)| !(0.0..=86_400.0).contains(seconds)) {
+            Some((name, _)) => Err(format!("timings.{name} must be 0 to 86400 seconds")),
+            None => Ok(()),
+        }
+    }
+}
