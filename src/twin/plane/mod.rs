@@ -4,9 +4,19 @@
 //! event's own time, so advancing once or in a thousand pieces gives the same bytes.
 
 mod config;
+mod control;
+mod function;
+mod invoke;
 mod metrics;
+mod poll;
+mod producer;
+mod reader;
 mod rng;
+mod stream;
+mod table;
 mod totals;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,77 +24,218 @@ pub use config::{MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Stat};
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
+use function::{Function, Invocation};
+use producer::ProducerState;
+use reader::{Mapping, State};
+use rng::Rng;
+use stream::Stream;
+use table::Table;
+
 use crate::twin::World;
+
+/// Something due at a moment. At one moment they happen in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Event {
+    /// A minute ends.
+    Minute,
+    /// A producer emits: its index.
+    Emit(u32),
+    /// A reader calls GetRecords: mapping, shard.
+    Poll(u32, u32),
+    /// A slot may act again: mapping, shard.
+    Wake(u32, u32),
+    /// An invocation moves on.
+    Invoke(u64),
+}
 
 /// The data plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plane {
     now_ms: i64,
+    seed: u64,
+    account_concurrency: u32,
+    /// Draws partition keys, when the world wants them random.
+    keys: Option<Rng>,
+    /// (stream, name) of readers that are not ours.
+    externals: Vec<(String, String)>,
+    agenda: BTreeSet<(i64, Event)>,
+    producers: Vec<ProducerState>,
+    streams: BTreeMap<String, Stream>,
+    mappings: BTreeMap<u32, Mapping>,
+    next_mapping: u32,
+    functions: BTreeMap<String, Function>,
+    invocations: BTreeMap<u64, Invocation>,
+    next_invocation: u64,
+    tables: BTreeMap<String, Table>,
     metrics: MetricStore,
     totals: Totals,
 }
 
-#[allow(unused_variables, clippy::unused_self, clippy::needless_pass_by_value, clippy::needless_pass_by_ref_mut)]
 impl Plane {
     /// The plane of this world at its start, without stream, mapping or table.
     pub fn new(world: &World, seed: u64) -> Self {
+        let now = world.start.as_millisecond();
+        let mut metrics = MetricStore::default();
+        let mut totals = Totals::default();
+        let mut functions = BTreeMap::new();
+        for (name, model) in &world.functions {
+            functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
+            totals.functions.insert(name.clone(), FunctionTotals::default());
+        }
+        let producer = |(index, spec)| ProducerState::new(spec, index, now, seed);
+        let producers: Vec<_> = (0..).zip(&world.producers).map(producer).collect();
+        let mut agenda = BTreeSet::from([((now.div_euclid(MINUTE_MS) + 1) * MINUTE_MS, Event::Minute)]);
+        for (index, producer) in (0..).zip(&producers) {
+            totals.streams.entry(producer.stream().to_owned()).or_default();
+            agenda.extend(producer.first().map(|at| (at, Event::Emit(index))));
+        }
+        let external = |reader: &crate::twin::world::ExternalReader| (reader.stream.clone(), reader.name.clone());
         Self {
-            now_ms: world.start.as_millisecond(),
-            metrics: MetricStore::default(),
-            totals: Totals::default(),
+            now_ms: now,
+            seed,
+            account_concurrency: world.account_concurrency,
+            keys: world.random_keys.then(|| Rng::new(seed, "keys")),
+            externals: world.external_consumers.iter().map(external).collect(),
+            agenda,
+            producers,
+            streams: BTreeMap::new(),
+            mappings: BTreeMap::new(),
+            next_mapping: 0,
+            functions,
+            invocations: BTreeMap::new(),
+            next_invocation: 0,
+            tables: BTreeMap::new(),
+            metrics,
+            totals,
         }
     }
+
     /// The moment up to which everything has happened (exclusive), in epoch milliseconds.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
     }
+
     /// Lets everything before `to_ms` happen. Does nothing when that is in the past.
     pub fn advance(&mut self, to_ms: i64) {
+        while let Some((at, event)) = self.agenda.first().copied().filter(|(at, _)| *at < to_ms) {
+            self.agenda.pop_first();
+            self.now_ms = at;
+            match event {
+                Event::Minute => self.end_minute(),
+                Event::Emit(producer) => self.emit(producer),
+                Event::Poll(mapping, shard) => self.poll(mapping, shard),
+                Event::Wake(mapping, shard) => self.pump(mapping, shard),
+                Event::Invoke(invocation) => self.move_on(invocation),
+            }
+        }
         self.now_ms = self.now_ms.max(to_ms);
     }
-    /// Opens a stream with even shards. Does nothing when it exists.
-    pub fn create_stream(&mut self, name: &str, shards: u32, retention_hours: u32) {}
-    /// Removes a stream with its records.
-    pub fn delete_stream(&mut self, name: &str) {}
-    /// Changes the retention.
-    pub fn set_retention(&mut self, name: &str, hours: u32) {}
-    /// Closes all open shards and opens `target` even ones, now.
-    pub fn reshard(&mut self, name: &str, target: u32) {}
-    /// The shards of a stream, open ones and those that still hold records, in order of their ids.
-    pub fn shards(&self, name: &str) -> Vec<ShardView> {
-        Vec::new()
-    }
-    /// Creates or updates a mapping.
-    pub fn put_mapping(&mut self, uuid: &str, config: MappingConfig) {}
-    /// Removes a mapping; invocations in flight end without effect on it.
-    pub fn remove_mapping(&mut self, uuid: &str) {}
-    /// Sets or clears a function's reserved concurrency.
-    pub fn set_reserved_concurrency(&mut self, function: &str, value: Option<u32>) {}
-    /// Creates a table, with full burst credit. Does nothing when it exists.
-    pub fn create_table(&mut self, name: &str, table: TableConfig) {}
-    /// Changes the capacity of a table, or of one of its indexes.
-    pub fn set_capacity(&mut self, table: &str, index: Option<&str>, read: u64, write: u64) {}
-    /// Switches a table and its indexes between on-demand and provisioned.
-    pub fn set_on_demand(&mut self, table: &str, on_demand: bool) {}
-    /// Adds a global secondary index, with full burst credit.
-    pub fn add_index(&mut self, table: &str, index: &str, read: u64, write: u64) {}
-    /// Removes a global secondary index.
-    pub fn remove_index(&mut self, table: &str, index: &str) {}
-    /// Removes a table.
-    pub fn delete_table(&mut self, name: &str) {}
+
     /// The metrics so far.
     pub fn metrics(&self) -> &MetricStore {
         &self.metrics
     }
+
     /// The counters so far.
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
-    /// Checks that no record was made up or lost.
+
+    /// Checks that no record was made up or lost: offered = accepted + rejected for each stream, and
+    /// accepted = skipped + delivered + waiting + expired + dropped for each mapping that exists.
     ///
     /// # Errors
     /// The equation that does not hold, with its numbers.
     pub fn check(&self) -> Result<(), String> {
+        for (name, totals) in &self.totals.streams {
+            if totals.offered != totals.accepted + totals.rejected {
+                return Err(format!("stream {name}: offered is not accepted + rejected: {totals:?}"));
+            }
+        }
+        for mapping in self.mappings.values() {
+            let Some(uuid) = &mapping.uuid else { continue };
+            let Some(stream) = self.streams.get(&mapping.config.stream) else { continue };
+            let (Some(totals), Some(of_stream)) =
+                (self.totals.mappings.get(uuid), self.totals.streams.get(&mapping.config.stream))
+            else {
+                return Err(format!("mapping {uuid} has no counters"));
+            };
+            let waiting = mapping.waiting(stream);
+            let accounted = (totals.accounted() + waiting) as i64;
+            let expected = mapping.expected + of_stream.accepted as i64;
+            if accounted != expected {
+                return Err(format!(
+                    "mapping {uuid}: {accounted} records accounted for ({waiting} waiting), {expected} expected: {totals:?}"
+                ));
+            }
+        }
         Ok(())
+    }
+
+    /// A producer's records reach the stream.
+    fn emit(&mut self, index: u32) {
+        let now = self.now_ms;
+        let Some(producer) = self.producers.get_mut(index as usize) else { return };
+        let (bursts, next) = producer.step(now);
+        self.agenda.extend(next.map(|at| (at, Event::Emit(index))));
+        let Some(totals) = self.totals.streams.get_mut(producer.stream()) else { return };
+        let bytes = producer.record_bytes();
+        match self.streams.get_mut(producer.stream()) {
+            None => totals.no_stream += bursts.iter().map(|burst| u64::from(burst.count)).sum::<u64>(),
+            Some(stream) => {
+                for burst in bursts {
+                    stream.put(now, burst, bytes, self.keys.as_mut(), &mut self.metrics, totals);
+                }
+            }
+        }
+    }
+
+    /// The minute that ends now: zeros for idle tables, gauges, retention, housekeeping.
+    fn end_minute(&mut self) {
+        let now = self.now_ms;
+        self.agenda.insert((now + MINUTE_MS, Event::Minute));
+        for table in self.tables.values_mut() {
+            table.end_minute(now - MINUTE_MS, now, &mut self.metrics);
+        }
+        for function in self.functions.values().filter(|function| function.running > 0) {
+            self.metrics.add(function.series.concurrent, now, f64::from(function.running), 1);
+        }
+        self.metrics.prune(now);
+        let names: Vec<String> = self.streams.keys().cloned().collect();
+        for name in names {
+            self.expire(&name);
+        }
+    }
+
+    /// Enforces a stream's retention and tidies its logs.
+    fn expire(&mut self, name: &str) {
+        let now = self.now_ms;
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.expire(now);
+        let mut passed: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut begun = Vec::new();
+        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| mapping.config.stream == name) {
+            let expired = mapping.skip_expired(stream);
+            if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+                totals.expired += expired;
+            }
+            begun.extend(mapping.settle(stream).into_iter().map(|shard| (*id, shard)));
+            for (shard, reader) in &mapping.readers {
+                let least = passed.entry(*shard).or_insert(u64::MAX);
+                *least = (*least).min(reader.cursor);
+            }
+        }
+        stream.coalesce(now, &passed);
+        let readers = || self.mappings.values().filter(|mapping| mapping.config.stream == name);
+        let needed = |shard| {
+            readers().any(|mapping| mapping.readers.get(&shard).is_some_and(|reader| reader.state != State::Done))
+        };
+        stream.forget(now, needed);
+        for mapping in self.mappings.values_mut().filter(|mapping| mapping.config.stream == name) {
+            mapping.readers.retain(|shard, _| stream.shards().contains_key(shard));
+        }
+        for (mapping, shard) in begun {
+            self.pump(mapping, shard);
+        }
     }
 }

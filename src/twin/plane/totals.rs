@@ -59,6 +59,13 @@ pub struct MappingTotals {
     pub iterator_age_ms: BTreeMap<i64, i64>,
 }
 
+impl MappingTotals {
+    /// Records that are done with, one way or another.
+    pub(super) fn accounted(&self) -> u64 {
+        self.skipped + self.delivered + self.expired + self.dropped
+    }
+}
+
 /// Counters of one function.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

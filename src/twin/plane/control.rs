@@ -1,0 +1,216 @@
+//! What the control plane does to the data plane. Each call takes effect at the plane's present moment.
+
+use super::config::{MappingConfig, ShardView, Start, TableConfig};
+use super::reader::Mapping;
+use super::rng::Rng;
+use super::stream::Stream;
+use super::table::Table;
+use super::totals::MappingTotals;
+use super::{Event, Plane};
+
+impl Plane {
+    /// Opens a stream with even shards. Does nothing when it exists.
+    pub fn create_stream(&mut self, name: &str, shards: u32, retention_hours: u32) {
+        if self.streams.contains_key(name) {
+            return;
+        }
+        let stream = Stream::new(name, shards, retention_hours, &mut self.metrics, self.now_ms);
+        self.streams.insert(name.to_owned(), stream);
+        self.totals.streams.entry(name.to_owned()).or_default();
+        for (_, reader) in self.externals.clone().into_iter().filter(|(stream, _)| stream == name) {
+            let config = external(name);
+            let rng = Rng::new(self.seed, &format!("external/{name}/{reader}"));
+            self.mappings.insert(self.next_mapping, Mapping::new(None, config, rng));
+            self.next_mapping += 1;
+        }
+        let attached: Vec<u32> = self.on_stream(name);
+        for mapping in attached {
+            self.attach(mapping);
+        }
+    }
+
+    /// Removes a stream with its records; what a mapping had not delivered counts as expired.
+    pub fn delete_stream(&mut self, name: &str) {
+        let Some(stream) = self.streams.remove(name) else { return };
+        for id in self.on_stream(name) {
+            let Some(mapping) = self.mappings.get_mut(&id) else { continue };
+            let waiting = mapping.waiting(&stream);
+            mapping.readers.clear();
+            match &mapping.uuid {
+                None => {
+                    self.mappings.remove(&id);
+                }
+                Some(uuid) => {
+                    if let Some(totals) = self.totals.mappings.get_mut(uuid) {
+                        totals.expired += waiting;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes the retention. A shorter one drops older records at the end of the minute.
+    pub fn set_retention(&mut self, name: &str, hours: u32) {
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.set_retention(hours);
+        }
+    }
+
+    /// Closes all open shards and opens `target` even ones, now.
+    pub fn reshard(&mut self, name: &str, target: u32) {
+        let now = self.now_ms;
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.reshard(target, now);
+        for id in self.on_stream(name) {
+            if let (Some(mapping), Some(stream)) = (self.mappings.get_mut(&id), self.streams.get(name)) {
+                mapping.add_shards(stream);
+            }
+            self.settle(id);
+        }
+    }
+
+    /// The shards of a stream, open ones and those inside retention, in order of their ids.
+    pub fn shards(&self, name: &str) -> Vec<ShardView> {
+        self.streams.get(name).map(Stream::views).unwrap_or_default()
+    }
+
+    /// Creates or updates a mapping. Of an existing one, stream and starting position stay as they are.
+    pub fn put_mapping(&mut self, uuid: &str, mut config: MappingConfig) {
+        config.parallelization_factor = config.parallelization_factor.max(1);
+        config.batch_size = config.batch_size.max(1);
+        let existing = self.mappings.iter().find(|(_, mapping)| mapping.uuid.as_deref() == Some(uuid));
+        let id = if let Some((id, _)) = existing {
+            let id = *id;
+            self.update_mapping(id, config);
+            id
+        } else {
+            let function = config.function.clone();
+            let totals = self.totals.mappings.entry(uuid.to_owned());
+            totals.or_insert_with(|| MappingTotals { function, ..MappingTotals::default() });
+            let id = self.next_mapping;
+            self.next_mapping += 1;
+            let rng = Rng::new(self.seed, &format!("mapping/{uuid}"));
+            self.mappings.insert(id, Mapping::new(Some(uuid), config, rng));
+            self.attach(id);
+            id
+        };
+        self.pump_all(id);
+    }
+
+    /// Removes a mapping; invocations in flight end without effect on it.
+    pub fn remove_mapping(&mut self, uuid: &str) {
+        self.mappings.retain(|_, mapping| mapping.uuid.as_deref() != Some(uuid));
+    }
+
+    /// Sets or clears a function's reserved concurrency.
+    pub fn set_reserved_concurrency(&mut self, function: &str, value: Option<u32>) {
+        if let Some(function) = self.functions.get_mut(function) {
+            function.reserved = value;
+        }
+    }
+
+    /// Creates a table, with full burst credit. Does nothing when it exists.
+    #[allow(clippy::needless_pass_by_value, reason = "the caller is done with it")]
+    pub fn create_table(&mut self, name: &str, table: TableConfig) {
+        if !self.tables.contains_key(name) {
+            let created = Table::new(name, &table, &mut self.metrics, self.now_ms);
+            self.tables.insert(name.to_owned(), created);
+            self.totals.tables.entry(name.to_owned()).or_default();
+        }
+    }
+
+    /// Changes the capacity of a table, or of one of its indexes. Credit above the new cap is lost.
+    pub fn set_capacity(&mut self, table: &str, index: Option<&str>, read: u64, write: u64) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.set_capacity(index, read, write, self.now_ms);
+        }
+    }
+
+    /// Switches a table and its indexes between on-demand and provisioned.
+    pub fn set_on_demand(&mut self, table: &str, on_demand: bool) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.set_on_demand(on_demand, self.now_ms);
+        }
+    }
+
+    /// Adds a global secondary index, with full burst credit.
+    pub fn add_index(&mut self, table: &str, index: &str, read: u64, write: u64) {
+        if let Some(found) = self.tables.get_mut(table) {
+            found.add_index(table, index, (read, write), &mut self.metrics, self.now_ms);
+        }
+    }
+
+    /// Removes a global secondary index.
+    pub fn remove_index(&mut self, table: &str, index: &str) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.remove_index(index);
+        }
+    }
+
+    /// Removes a table: requests to it fail.
+    pub fn delete_table(&mut self, name: &str) {
+        self.tables.remove(name);
+    }
+
+    /// Mappings and external readers of a stream.
+    fn on_stream(&self, name: &str) -> Vec<u32> {
+        let on = |(id, mapping): (&u32, &Mapping)| (mapping.config.stream == name).then_some(*id);
+        self.mappings.iter().filter_map(on).collect()
+    }
+
+    /// A mapping takes its positions on the stream, when that exists.
+    fn attach(&mut self, id: u32) {
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        let (held, skipped) = mapping.attach(stream);
+        if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+            let accepted = self.totals.streams.get(&mapping.config.stream).map_or(0, |totals| totals.accepted);
+            mapping.expected = totals.accounted() as i64 + held as i64 - accepted as i64;
+            totals.skipped += skipped;
+        }
+        self.settle(id);
+    }
+
+    fn update_mapping(&mut self, id: u32, config: MappingConfig) {
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let stream = mapping.config.stream.clone();
+        mapping.config = MappingConfig { stream, starting_position: mapping.config.starting_position, ..config };
+        for reader in mapping.readers.values_mut() {
+            reader.poll = None;
+            reader.slots.iter_mut().for_each(|slot| slot.wake = None);
+        }
+    }
+
+    /// Lets readers of drained shards end and those of their children begin.
+    pub(super) fn settle(&mut self, id: u32) {
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        for shard in mapping.settle(stream) {
+            self.agenda.insert((self.now_ms, Event::Wake(id, shard)));
+        }
+    }
+
+    fn pump_all(&mut self, id: u32) {
+        let shards: Vec<u32> =
+            self.mappings.get(&id).map(|mapping| mapping.readers.keys().copied().collect()).unwrap_or_default();
+        for shard in shards {
+            self.pump(id, shard);
+        }
+    }
+}
+
+/// The stand-in configuration of a reader that is not ours.
+fn external(stream: &str) -> MappingConfig {
+    MappingConfig {
+        stream: stream.to_owned(),
+        function: String::new(),
+        batch_size: 10_000,
+        window_ms: 0,
+        parallelization_factor: 0,
+        starting_position: Start::TrimHorizon,
+        max_retries: -1,
+        max_age_s: -1,
+        bisect: false,
+        enabled: true,
+    }
+}

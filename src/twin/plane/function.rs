@@ -1,0 +1,166 @@
+//! A Lambda function and one invocation of it: its own work, then its requests to tables one after the
+//! other, each retried inside the function as the AWS SDK does.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::{MetricStore, SeriesId};
+use super::producer::Class;
+use super::reader::Batch;
+use super::rng::Rng;
+use super::table::Demand;
+use crate::twin::world::{FunctionModel, Operation, Per};
+
+/// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
+const SDK_RETRIES: u32 = 10;
+/// First back-off; doubles with each retry, with full jitter (the SDK's default for DynamoDB).
+const SDK_BASE_MS: u64 = 50;
+/// Longest back-off.
+const SDK_CAP_MS: u64 = 20_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Series {
+    pub invocations: SeriesId,
+    pub errors: SeriesId,
+    pub throttles: SeriesId,
+    pub duration: SeriesId,
+    pub iterator_age: SeriesId,
+    pub concurrent: SeriesId,
+}
+
+/// A function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Function {
+    pub model: FunctionModel,
+    pub reserved: Option<u32>,
+    pub running: u32,
+    pub series: Series,
+    pub rng: Rng,
+}
+
+impl Function {
+    /// A function of a world with this many racers.
+    pub(super) fn new(name: &str, model: &FunctionModel, racers: u32, seed: u64, metrics: &mut MetricStore) -> Self {
+        let mut model = model.clone();
+        for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
+            operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
+        }
+        let mut series = |metric: &str| metrics.series("AWS/Lambda", metric, &[("FunctionName", name)]);
+        let series = Series {
+            invocations: series("Invocations"),
+            errors: series("Errors"),
+            throttles: series("Throttles"),
+            duration: series("Duration"),
+            iterator_age: series("IteratorAge"),
+            concurrent: series("ConcurrentExecutions"),
+        };
+        let rng = Rng::new(seed, &format!("function/{name}"));
+        Self { reserved: model.reserved_concurrency, model, running: 0, series, rng }
+    }
+
+    /// Time of an invocation's own work, in milliseconds; at least one.
+    pub(super) fn work_ms(&self, records: u64) -> i64 {
+        let records = records.saturating_mul(u64::from(self.model.per_record_us)).div_ceil(1_000);
+        (i64::from(self.model.startup_ms) + records as i64).max(1)
+    }
+
+    /// The back-off after the `tries`-th refusal of one request, or `None` when the SDK gives up.
+    pub(super) fn back_off(&mut self, tries: u32) -> Option<i64> {
+        if tries > SDK_RETRIES {
+            return None;
+        }
+        let most = (SDK_BASE_MS << (tries - 1).min(20)).min(SDK_CAP_MS);
+        Some(self.rng.below(most + 1) as i64)
+    }
+
+    /// Whether this invocation fails at its end for a reason of its own.
+    pub(super) fn fails(&mut self) -> bool {
+        let share = (self.model.error_rate * 1_000_000.0).round() as u64;
+        share > 0 && self.rng.below(1_000_000) < share
+    }
+
+    /// The requests for a batch, in order.
+    pub(super) fn program(&self, batch: &Batch) -> Vec<Run> {
+        let mut groups: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        for piece in &batch.pieces {
+            let (all, finals) = groups.entry(piece.group).or_default();
+            *all += piece.count;
+            if piece.class == Class::Final {
+                *finals += piece.count;
+            }
+        }
+        let mut runs = Vec::new();
+        for (access, model) in self.model.tables.iter().enumerate() {
+            for (group, (all, finals)) in &groups {
+                let repeats = match model.per {
+                    Per::Group => 1,
+                    Per::Record => *all,
+                    Per::FinalRecord => *finals,
+                };
+                if repeats > 0 && !model.operations.is_empty() {
+                    runs.push(Run { access: access as u32, group: *group, repeats });
+                }
+            }
+        }
+        runs
+    }
+}
+
+/// The operations of one table access, repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// Index of the table access in the function's model.
+    pub access: u32,
+    /// Group whose records these are.
+    pub group: u32,
+    /// How many times.
+    pub repeats: u32,
+}
+
+/// An invocation in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Invocation {
+    pub function: String,
+    pub mapping: u32,
+    pub shard: u32,
+    pub slot: u32,
+    pub started: i64,
+    pub deadline: i64,
+    /// The requests still to make, the current one last.
+    pub runs: Vec<Run>,
+    /// Operation inside the current run.
+    pub operation: u32,
+    /// Refusals of the current request.
+    pub tries: u32,
+}
+
+impl Invocation {
+    /// Moves to the next request.
+    pub(super) fn step(&mut self, operations: usize) {
+        self.tries = 0;
+        self.operation += 1;
+        if (self.operation as usize) < operations {
+            return;
+        }
+        self.operation = 0;
+        if let Some(run) = self.runs.last_mut() {
+            run.repeats -= 1;
+            if run.repeats == 0 {
+                self.runs.pop();
+            }
+        }
+    }
+}
+
+/// The request that an operation makes for a group.
+pub(super) fn demand(operation: &Operation, group: u32) -> Demand {
+    let mut key: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in operation.key.bytes() {
+        key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    if operation.key_per_group {
+        key = key.wrapping_add(u64::from(group) + 1);
+    }
+    Demand { write: operation.kind.is_write(), bytes: operation.item_bytes, key }
+}

@@ -1,0 +1,99 @@
+//! Pollers: when a reader of a shard calls GetRecords, and what it does with the answer.
+//!
+//! Caught up it polls once a second; behind, as often as its share of the shard's call rate allows.
+
+use super::reader::State;
+use super::stream::{CALL_RECORDS, CALLS_PER_SECOND};
+use super::{Event, Plane};
+
+/// Base polling interval (Lambda guide: "at a base rate of once per second").
+const BASE_MS: i64 = 1_000;
+/// Shortest pause after a throttled GetRecords call; up to [`RETRY_SPREAD_MS`] more. Assumption.
+const RETRY_MS: i64 = 200;
+/// Records a mapping's poller asks for at least. Assumption: AWS does not publish how far it reads ahead; here
+/// it asks for two batches per slot, or this if that is more, within the limit of GetRecords.
+const AHEAD_RECORDS: u64 = 4_000;
+/// Random part of that pause. Assumption.
+const RETRY_SPREAD_MS: u64 = 800;
+
+impl Plane {
+    /// A reader calls GetRecords, when that is still due.
+    pub(super) fn poll(&mut self, id: u32, number: u32) {
+        let now = self.now_ms;
+        let sharers = self.sharers(id);
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&mapping.config.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.poll == Some(now)) else { return };
+        let Some(shard) = stream.shard_mut(number) else { return };
+        reader.poll = None;
+        // Each shared reader gets its even share of the calls.
+        let turn = sharers * 1_000 / CALLS_PER_SECOND as i64;
+        let slots = u64::from(mapping.config.parallelization_factor);
+        let ahead = 2 * u64::from(mapping.config.batch_size) * slots;
+        let limit = if mapping.uuid.is_some() { ahead.max(AHEAD_RECORDS) } else { CALL_RECORDS };
+        if let Some(cohorts) = shard.get_records(now, reader.cursor, limit) {
+            let last = cohorts.last();
+            reader.cursor = last.map_or(reader.cursor, |cohort| cohort.seq + u64::from(cohort.count));
+            let caught_up = reader.cursor >= shard.tip();
+            let age = last.filter(|_| !caught_up).map_or(0, |cohort| now - cohort.at);
+            reader.earliest = now + if caught_up { turn.max(BASE_MS) } else { turn };
+            reader.distribute(&cohorts, now);
+            stream.count_read(now, Some((&cohorts, age)), &mut self.metrics);
+        } else {
+            reader.earliest = now + RETRY_MS + mapping.rng.below(RETRY_SPREAD_MS) as i64;
+            stream.count_read(now, None, &mut self.metrics);
+            if let Some(totals) = self.totals.streams.get_mut(&mapping.config.stream) {
+                totals.read_throttles += 1;
+            }
+        }
+        self.pump(id, number);
+    }
+
+    /// Readers that share the calls on the mapping's stream.
+    fn sharers(&self, id: u32) -> i64 {
+        let Some(mapping) = self.mappings.get(&id) else { return 1 };
+        let shares = |other: &&super::Mapping| other.config.enabled && other.config.stream == mapping.config.stream;
+        (self.mappings.values().filter(shares).count() as i64).max(1)
+    }
+
+    /// Moves a reader on as far as it can go at this moment: slots re-form and start, the shard ends, the
+    /// next poll is set.
+    pub(super) fn pump(&mut self, id: u32, number: u32) {
+        let now = self.now_ms;
+        let Some(mapping) = self.mappings.get_mut(&id).filter(|mapping| mapping.config.enabled) else { return };
+        let factor = mapping.config.parallelization_factor;
+        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.state == State::Reading) else {
+            return;
+        };
+        reader.reform(factor, now);
+        if reader.slots.len() == factor as usize {
+            for slot in 0..factor {
+                self.try_start(id, number, slot);
+            }
+        }
+        self.set_poll(id, number);
+    }
+
+    /// Sets the next poll, or ends the reader when its shard is drained.
+    fn set_poll(&mut self, id: u32, number: u32) {
+        let now = self.now_ms;
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let invokes = mapping.invokes();
+        let (batch_size, factor) = (mapping.config.batch_size, mapping.config.parallelization_factor as usize);
+        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(&number) else { return };
+        let Some(shard) = stream.shards().get(&number) else { return };
+        if !shard.is_open() && reader.cursor >= shard.tip() {
+            if reader.held() == 0 {
+                self.settle(id);
+            }
+            return;
+        }
+        let room = !invokes || (reader.slots.len() == factor && reader.has_room(batch_size));
+        if reader.poll.is_none() && room {
+            let at = reader.earliest.max(now);
+            reader.poll = Some(at);
+            self.agenda.insert((at, Event::Poll(id, number)));
+        }
+    }
+}

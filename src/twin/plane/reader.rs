@@ -1,0 +1,290 @@
+//! What reads a stream: an event source mapping, or a reader that is not ours. One reader per shard, with
+//! one slot per concurrent batch. Positions and buffers here, effects in `poll` and `invoke`.
+//!
+//! A record is in exactly one place: in the log ahead of the cursor, in a slot's queue, or in its batch.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{MappingConfig, Start};
+use super::producer::Class;
+use super::rng::Rng;
+use super::stream::{CALL_RECORDS, Cohort, Shard, Stream};
+
+/// Bytes of records in one invocation: 6 MB of payload in base64 (Lambda quotas).
+const PAYLOAD_BYTES: u64 = 4_718_592;
+
+/// A batch handed to the function.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    pub pieces: Vec<Cohort>,
+    pub count: u64,
+    /// Failed attempts so far.
+    pub attempts: i64,
+    /// The invocation in flight, if any.
+    pub running: Option<u64>,
+}
+
+/// One concurrent batch of a shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Slot {
+    pub queue: VecDeque<Cohort>,
+    pub queued: u64,
+    pub batch: Option<Batch>,
+    /// When the slot may act again.
+    pub wake: Option<i64>,
+    /// When the oldest queued records were fetched.
+    pub fetched: i64,
+}
+
+impl Slot {
+    fn is_empty(&self) -> bool {
+        self.queued == 0 && self.batch.is_none()
+    }
+
+    fn held(&self) -> u64 {
+        self.queued + self.batch.as_ref().map_or(0, |batch| batch.count)
+    }
+
+    /// Whether an invocation is in flight.
+    pub(super) fn is_running(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| batch.running.is_some())
+    }
+
+    /// Queues records.
+    pub(super) fn push(&mut self, piece: Cohort, now: i64) {
+        if self.queued == 0 {
+            self.fetched = now;
+        }
+        self.queued += u64::from(piece.count);
+        self.queue.push_back(piece);
+    }
+
+    /// Puts records back in front of the queue, in their order.
+    pub(super) fn push_front(&mut self, pieces: Vec<Cohort>) {
+        for piece in pieces.into_iter().rev() {
+            self.queued += u64::from(piece.count);
+            self.queue.push_front(piece);
+        }
+    }
+
+    /// Whether the queue fills a batch by number or by bytes.
+    pub(super) fn is_full(&self, batch_size: u32) -> bool {
+        let bytes = || self.queue.iter().map(|piece| u64::from(piece.count) * u64::from(piece.bytes_each)).sum::<u64>();
+        self.queued >= u64::from(batch_size) || bytes() >= PAYLOAD_BYTES
+    }
+
+    /// Takes the next batch from the queue.
+    pub(super) fn take(&mut self, batch_size: u32) -> Batch {
+        let (mut records, mut bytes) = (u64::from(batch_size), PAYLOAD_BYTES);
+        let mut batch = Batch::default();
+        while let Some(piece) = self.queue.front_mut() {
+            let fit = bytes / u64::from(piece.bytes_each.max(1));
+            let count = u64::from(piece.count).min(records).min(fit);
+            if count == 0 {
+                break;
+            }
+            records -= count;
+            bytes -= count * u64::from(piece.bytes_each);
+            batch.count += count;
+            batch.pieces.push(Cohort { count: count as u32, ..*piece });
+            piece.count -= count as u32;
+            piece.seq += count;
+            if piece.count == 0 {
+                self.queue.pop_front();
+            }
+        }
+        self.queued -= batch.count;
+        batch
+    }
+
+    /// Removes records that arrived at or before `moment`; returns how many.
+    pub(super) fn give_up(&mut self, moment: i64) -> u64 {
+        let before = self.held();
+        if let Some(batch) = self.batch.as_mut().filter(|batch| batch.running.is_none()) {
+            batch.pieces.retain(|piece| piece.at > moment);
+            batch.count = batch.pieces.iter().map(|piece| u64::from(piece.count)).sum();
+        }
+        if self.batch.as_ref().is_some_and(|batch| batch.count == 0) {
+            self.batch = None;
+        }
+        if self.queue.iter().any(|piece| piece.at <= moment) {
+            self.queue.retain(|piece| piece.at > moment);
+            self.queued = self.queue.iter().map(|piece| u64::from(piece.count)).sum();
+        }
+        before - self.held()
+    }
+}
+
+/// Where a reader of one shard stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum State {
+    /// The parents are not drained yet.
+    Waiting,
+    /// It reads.
+    Reading,
+    /// The shard is closed and everything in it is done.
+    Done,
+}
+
+/// The reader of one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reader {
+    pub state: State,
+    /// Number of the next record to fetch.
+    pub cursor: u64,
+    pub slots: Vec<Slot>,
+    /// The next poll, when one is due.
+    pub poll: Option<i64>,
+    /// The earliest moment of the next poll.
+    pub earliest: i64,
+    /// The slot that gets the next odd record.
+    odd: usize,
+}
+
+impl Reader {
+    fn new(cursor: u64) -> Self {
+        Self { state: State::Waiting, cursor, slots: Vec::new(), poll: None, earliest: i64::MIN, odd: 0 }
+    }
+
+    /// Records fetched and not done.
+    pub(super) fn held(&self) -> u64 {
+        self.slots.iter().map(Slot::held).sum()
+    }
+
+    /// Shares records out over the slots by key: evenly, the hot key to one slot.
+    pub(super) fn distribute(&mut self, pieces: &[Cohort], now: i64) {
+        let slots = self.slots.len();
+        for piece in pieces {
+            if piece.class == Class::Hot {
+                if let Some(slot) = self.slots.first_mut() {
+                    slot.push(*piece, now);
+                }
+                continue;
+            }
+            let (each, odd) = (piece.count / slots.max(1) as u32, piece.count as usize % slots.max(1));
+            let mut seq = piece.seq;
+            for (index, slot) in self.slots.iter_mut().enumerate() {
+                let count = each + u32::from((index + slots - self.odd) % slots < odd);
+                if count > 0 {
+                    slot.push(Cohort { seq, count, ..*piece }, now);
+                    seq += u64::from(count);
+                }
+            }
+            self.odd = (self.odd + odd) % slots.max(1);
+        }
+    }
+
+    /// Gives the shard another number of slots, once nothing is in flight. Nothing fetched is lost and
+    /// nothing done is done again; failed attempts of a waiting batch are forgotten with its bounds.
+    pub(super) fn reform(&mut self, slots: u32, now: i64) {
+        if self.slots.len() == slots as usize || self.slots.iter().any(Slot::is_running) {
+            return;
+        }
+        let mut pieces: Vec<Cohort> = Vec::new();
+        for slot in self.slots.drain(..) {
+            pieces.extend(slot.batch.into_iter().flat_map(|batch| batch.pieces));
+            pieces.extend(slot.queue);
+        }
+        pieces.sort_by_key(|piece| (piece.at, piece.seq, piece.group, piece.class));
+        self.slots = vec![Slot::default(); slots as usize];
+        self.odd = 0;
+        self.distribute(&pieces, now);
+    }
+
+    /// Whether another call would find room: some slot lacks a full batch, and not too much is buffered.
+    pub(super) fn has_room(&self, batch_size: u32) -> bool {
+        self.slots.iter().any(|slot| slot.queued < u64::from(batch_size)) && self.held() <= 2 * CALL_RECORDS
+    }
+}
+
+/// An event source mapping, or (without `uuid`) a reader that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mapping {
+    pub uuid: Option<String>,
+    pub config: MappingConfig,
+    pub readers: BTreeMap<u32, Reader>,
+    pub rng: Rng,
+    /// What the counters of this mapping have to add up to, less the stream's accepted records.
+    pub expected: i64,
+}
+
+impl Mapping {
+    /// A mapping that is not attached to a stream yet.
+    pub(super) fn new(uuid: Option<&str>, config: MappingConfig, rng: Rng) -> Self {
+        Self { uuid: uuid.map(str::to_owned), config, readers: BTreeMap::new(), rng, expected: 0 }
+    }
+
+    /// Whether it invokes a function.
+    pub(super) fn invokes(&self) -> bool {
+        self.uuid.is_some()
+    }
+
+    /// Takes positions on a stream's shards; returns (records held by the stream, records skipped).
+    pub(super) fn attach(&mut self, stream: &Stream) -> (u64, u64) {
+        let (mut held, mut skipped) = (0, 0);
+        for (number, shard) in stream.shards() {
+            let cursor = match self.config.starting_position {
+                Start::TrimHorizon => shard.base(),
+                Start::Latest => shard.tip(),
+                Start::At(moment) => shard.position_at(moment),
+            };
+            held += shard.tip() - shard.base();
+            skipped += cursor - shard.base();
+            self.readers.insert(*number, Reader::new(cursor));
+        }
+        (held, skipped)
+    }
+
+    /// Takes positions on shards that are new since then: their beginning.
+    pub(super) fn add_shards(&mut self, stream: &Stream) {
+        for (number, shard) in stream.shards() {
+            self.readers.entry(*number).or_insert_with(|| Reader::new(shard.base()));
+        }
+    }
+
+    /// Records not done yet.
+    pub(super) fn waiting(&self, stream: &Stream) -> u64 {
+        let of = |(number, reader): (&u32, &Reader)| {
+            let tip = stream.shards().get(number).map_or(reader.cursor, Shard::tip);
+            tip - reader.cursor + reader.held()
+        };
+        self.readers.iter().map(of).sum()
+    }
+
+    /// Moves readers on: a closed shard with nothing left is done, and its children may then be read.
+    /// Returns the shards whose readers begin now.
+    pub(super) fn settle(&mut self, stream: &Stream) -> Vec<u32> {
+        let mut begun = Vec::new();
+        for (number, shard) in stream.shards() {
+            let parents = shard.parents().iter();
+            let ready = parents.filter_map(|parent| self.readers.get(parent)).all(|reader| reader.state == State::Done);
+            let Some(reader) = self.readers.get_mut(number) else { continue };
+            if reader.state == State::Waiting && ready {
+                reader.state = State::Reading;
+                begun.push(*number);
+            }
+            let drained = reader.cursor == shard.tip() && reader.slots.iter().all(Slot::is_empty);
+            if reader.state == State::Reading && !shard.is_open() && drained {
+                reader.state = State::Done;
+                reader.poll = None;
+                begun.retain(|other| other != number);
+            }
+        }
+        begun
+    }
+
+    /// Moves cursors past records that expired in the log; returns how many were never fetched.
+    pub(super) fn skip_expired(&mut self, stream: &Stream) -> u64 {
+        let mut expired = 0;
+        for (number, reader) in &mut self.readers {
+            if let Some(shard) = stream.shards().get(number) {
+                let base = shard.base();
+                expired += base.saturating_sub(reader.cursor);
+                reader.cursor = reader.cursor.max(base);
+            }
+        }
+        expired
+    }
+}
