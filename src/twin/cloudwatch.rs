@@ -56,7 +56,9 @@ fn get_metric_data(ctx: &mut Ctx, faults: &[MetricFault], args: Args) -> Answer 
     let queries: Vec<Query> = args.list("MetricDataQueries").map(query).collect::<Result<_, _>>()?;
     let ids: BTreeSet<&str> = queries.iter().map(|query| query.id).collect();
     if queries.is_empty() || queries.len() > QUERY_LIMIT {
-        return Err(validation(format!("The collection MetricDataQueries must have between 1 and {QUERY_LIMIT} members.")));
+        return Err(validation(format!(
+            "The collection MetricDataQueries must have between 1 and {QUERY_LIMIT} members."
+        )));
     }
     if ids.len() < queries.len() {
         return Err(validation("The values for parameter Id in MetricDataQueries must be unique."));
@@ -67,7 +69,8 @@ fn get_metric_data(ctx: &mut Ctx, faults: &[MetricFault], args: Args) -> Answer 
     let ascending = args.text("ScanBy") == Some("TimestampAscending");
     let mut left = args.ranged("MaxDatapoints", 1, DATAPOINT_LIMIT)?.unwrap_or(DATAPOINT_LIMIT) as usize;
     let token = args.text("NextToken").map(str::parse).transpose();
-    let mut skip: usize = token.map_err(|_| Refusal::new(400, "InvalidNextToken", "NextToken is invalid."))?.unwrap_or(0);
+    let mut skip: usize =
+        token.map_err(|_| Refusal::new(400, "InvalidNextToken", "NextToken is invalid."))?.unwrap_or(0);
     let mut given = skip;
     let (mut results, mut more) = (Vec::new(), false);
     for query in &queries {
@@ -101,7 +104,9 @@ fn query(args: Args<'_>) -> Result<Query<'_>, Refusal> {
     let id = args.need_text("Id")?;
     let lower = id.chars().next().is_some_and(|first| first.is_ascii_lowercase());
     if !lower || !id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(validation(format!("The value {id} for parameter Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.")));
+        return Err(validation(format!(
+            "The value {id} for parameter Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
+        )));
     }
     let stat = args.at("MetricStat");
     let stat = stat.ok_or_else(|| validation(format!("The twin computes no Expression; {id} needs a MetricStat.")))?;

@@ -159,7 +159,9 @@ pub(super) fn refusal(fault: Fault, service: Service) -> Refusal {
         (Fault::Throttled, Service::Sts) => Refusal::new(400, "Throttling", "Rate exceeded"),
         (Fault::Throttled, _) => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
         (Fault::Unavailable, _) => Refusal::new(503, "ServiceUnavailable", "Service is unavailable"),
-        (_, Service::Lambda) => Refusal::new(500, "ServiceException", "An error occurred and the request cannot be processed."),
+        (_, Service::Lambda) => {
+            Refusal::new(500, "ServiceException", "An error occurred and the request cannot be processed.")
+        }
         (_, Service::DynamoDb) => Refusal::new(500, "InternalServerError", "Internal server error"),
         (_, Service::CloudWatch) => Refusal::new(500, "InternalServiceFault", "Internal service fault"),
         _ => Refusal::new(500, "InternalFailure", "Internal failure"),

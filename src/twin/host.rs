@@ -58,14 +58,7 @@ impl Host {
     /// answered at the twin's time.
     pub fn new(twin: Twin, clock: Clock) -> Self {
         let latency = SignedDuration::from_millis(twin.world().timings.api_latency_ms.into());
-        let inner = Inner {
-            twin,
-            faults: Faults::default(),
-            hook: None,
-            requests: 0,
-            mutations: 0,
-            crashed: false,
-        };
+        let inner = Inner { twin, faults: Faults::default(), hook: None, requests: 0, mutations: 0, crashed: false };
         Self { inner: Arc::new(Mutex::new(inner)), clock, latency }
     }
 
@@ -177,9 +170,8 @@ impl HttpConnector for Host {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let host = self.clone();
         HttpConnectorFuture::new(async move {
-            let request = from_sdk(&request).ok_or_else(|| {
-                ConnectorError::user("the twin takes requests with a body in memory only".into())
-            })?;
+            let request = from_sdk(&request)
+                .ok_or_else(|| ConnectorError::user("the twin takes requests with a body in memory only".into()))?;
             let answer = host.serve(&request).await;
             let response = answer.map_err(|reason| ConnectorError::io(io::Error::other(reason).into()))?;
             to_sdk(response)

@@ -30,7 +30,13 @@ impl DynamoDb {
         let on_demand = match args.text("BillingMode") {
             None | Some("PROVISIONED") => false,
             Some("PAY_PER_REQUEST") => true,
-            Some(mode) => return Err(Refusal::constraint(mode, "billingMode", "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]")),
+            Some(mode) => {
+                return Err(Refusal::constraint(
+                    mode,
+                    "billingMode",
+                    "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]",
+                ));
+            }
         };
         let keys = keys(args)?;
         let attributes = attributes(args);
@@ -70,11 +76,7 @@ impl DynamoDb {
     }
 
     /// Refuses when the account's provisioned capacity would pass its quota by these additions.
-    pub(super) fn check_account(
-        &self,
-        ctx: &Ctx,
-        additions: impl Iterator<Item = (i64, i64)>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn check_account(&self, ctx: &Ctx, additions: impl Iterator<Item = (i64, i64)>) -> Result<(), Refusal> {
         let (read, write) = self.provisioned();
         let most = ctx.assumptions.per_account_maximum as i64;
         let (more_read, more_write) = additions.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1));

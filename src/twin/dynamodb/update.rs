@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Answer, Args, Capacity, Change, Ctx, DynamoDb, Refusal, Table, create, invalid, limit};
-use crate::twin::millis;
+use crate::twin::{millis, wire::Cause};
 
 const DAY_MS: i64 = 86_400_000;
 /// Switches to on-demand in a rolling 24 h (DynamoDB quotas).
@@ -180,14 +180,16 @@ impl Table {
                 return Err(limit(format!(
                     "Subscriber limit exceeded: a table can be switched to PAY_PER_REQUEST {SWITCH_LIMIT} times in 24 hours"
                 ))
-                .of_quota());
+                .for_cause(Cause::Quota));
             }
             let indexes = self.global.keys().map(|name| (name.clone(), Capacity::default())).collect();
             return Ok((seconds, Change::Billing { on_demand, table: Capacity::default(), indexes }));
         }
         let table = wanted.filter(|_| self.global.keys().all(|name| indexes.contains_key(name)));
         let table = table.ok_or_else(|| {
-            invalid("ProvisionedThroughput must be specified for the table and every index when BillingMode is PROVISIONED")
+            invalid(
+                "ProvisionedThroughput must be specified for the table and every index when BillingMode is PROVISIONED",
+            )
         })?;
         Ok((seconds, Change::Billing { on_demand, table, indexes }))
     }
@@ -199,7 +201,8 @@ impl Table {
             (wanted.read as i64 - now.read as i64, wanted.write as i64 - now.write as i64)
         };
         let of_table = table.map(|wanted| more(self.throughput.now, wanted));
-        let of_indexes = indexes.iter().filter_map(|(name, wanted)| Some(more(self.global.get(name)?.throughput.now, *wanted)));
+        let of_indexes =
+            indexes.iter().filter_map(|(name, wanted)| Some(more(self.global.get(name)?.throughput.now, *wanted)));
         of_table.into_iter().chain(of_indexes).collect()
     }
 

@@ -8,7 +8,7 @@ use super::{Change, DAY_MS, Kinesis, Status, Stream, in_use, invalid, limit, not
 use crate::twin::{
     Ctx, epoch, millis,
     plane::ShardView,
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 
 /// Tags per stream (AddTagsToStream).
@@ -179,7 +179,9 @@ impl Kinesis {
             )));
         }
         if target > UPDATE_SHARD_COUNT_MAXIMUM {
-            return Err(limit(format!("UpdateShardCount cannot scale a stream beyond {UPDATE_SHARD_COUNT_MAXIMUM} shards. {counts}")));
+            return Err(limit(format!(
+                "UpdateShardCount cannot scale a stream beyond {UPDATE_SHARD_COUNT_MAXIMUM} shards. {counts}"
+            )));
         }
         // What AWS answers to an unchanged count is not documented: assumption.
         if target == current {
@@ -197,7 +199,7 @@ impl Kinesis {
                 stream.name,
                 ctx.account()
             ))
-            .of_quota());
+            .for_cause(Cause::Quota));
         }
         stream.reshards.push(ctx.now);
         let timings = &ctx.world.timings;

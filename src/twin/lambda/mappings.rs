@@ -14,7 +14,7 @@ use crate::twin::{
     kinesis::{Kinesis, Status},
     millis,
     plane::{MappingConfig, Start},
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +129,8 @@ impl Lambda {
             .filter(|mapping| mapping.uuid.as_str() > marker)
             .collect();
         let page: Vec<&&Mapping> = rest.iter().take(at_most).collect();
-        let mut output = json!({ "EventSourceMappings": page.iter().map(|mapping| mapping.json()).collect::<Vec<_>>() });
+        let mut output =
+            json!({ "EventSourceMappings": page.iter().map(|mapping| mapping.json()).collect::<Vec<_>>() });
         if let Some(last) = page.last().filter(|_| rest.len() > at_most) {
             output["NextMarker"] = json!(last.uuid);
         }
@@ -172,7 +173,7 @@ impl Lambda {
             return Ok(mapping);
         }
         let message = format!("Cannot {verb} the event source mapping because it is in use.");
-        Err(Refusal::new(400, "ResourceInUseException", message))
+        Err(Refusal::new(400, "ResourceInUseException", message).for_cause(Cause::Transition))
     }
 }
 
@@ -323,7 +324,8 @@ impl Settings {
             self.on_failure = failure.text("Destination").filter(|arn| !arn.is_empty()).map(str::to_owned);
         }
         if let Some(criteria) = args.at("FilterCriteria") {
-            self.filters = criteria.list("Filters").filter_map(|filter| filter.text("Pattern")).map(str::to_owned).collect();
+            self.filters =
+                criteria.list("Filters").filter_map(|filter| filter.text("Pattern")).map(str::to_owned).collect();
         }
         Ok(())
     }

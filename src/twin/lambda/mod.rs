@@ -193,8 +193,7 @@ impl Lambda {
     fn put_concurrency(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
         let (name, _) = self.function(ctx, args)?;
         let wanted = args.ranged("ReservedConcurrentExecutions", 0, i64::from(u32::MAX))?;
-        let wanted =
-            wanted.ok_or_else(|| invalid("ReservedConcurrentExecutions is required"))? as u32;
+        let wanted = wanted.ok_or_else(|| invalid("ReservedConcurrentExecutions is required"))? as u32;
         let minimum = ctx.assumptions.unreserved_minimum;
         if self.unreserved(ctx, &name) < wanted.saturating_add(minimum) {
             return Err(invalid(format!(
@@ -241,7 +240,8 @@ impl Lambda {
 
 /// Name and qualifier of `name`, `name:alias`, a partial or a full ARN.
 fn split_function(given: &str) -> (&str, Option<&str>) {
-    let short = given.split_once(":function:").or_else(|| given.split_once("function:")).map_or(given, |(_, rest)| rest);
+    let short =
+        given.split_once(":function:").or_else(|| given.split_once("function:")).map_or(given, |(_, rest)| rest);
     short.split_once(':').map_or((short, None), |(name, qualifier)| (name, Some(qualifier)))
 }
 

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::{
     types::{
         AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
         GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, LocalSecondaryIndex,
-        PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, Projection, ProjectionType,
-        ProvisionedThroughput, ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TableStatus,
-        Tag, TimeToLiveSpecification, TimeToLiveStatus, UpdateGlobalSecondaryIndexAction,
+        PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, Projection, ProjectionType, ProvisionedThroughput,
+        ScalarAttributeType, StreamSpecification, StreamViewType, TableDescription, TableStatus, Tag,
+        TimeToLiveSpecification, TimeToLiveStatus, UpdateGlobalSecondaryIndexAction,
     },
 };
 
@@ -23,7 +23,7 @@ fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
     AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap()
 }
 
-fn units(read: i64, write: i64) -> ProvisionedThroughput {
+pub fn units(read: i64, write: i64) -> ProvisionedThroughput {
     ProvisionedThroughput::builder().read_capacity_units(read).write_capacity_units(write).build().unwrap()
 }
 
@@ -31,7 +31,7 @@ fn everything() -> Projection {
     Projection::builder().projection_type(ProjectionType::All).build()
 }
 
-fn resize(index: &str, read: i64, write: i64) -> GlobalSecondaryIndexUpdate {
+pub fn resize(index: &str, read: i64, write: i64) -> GlobalSecondaryIndexUpdate {
     let update = UpdateGlobalSecondaryIndexAction::builder().index_name(index);
     let update = update.provisioned_throughput(units(read, write)).build().unwrap();
     GlobalSecondaryIndexUpdate::builder().update(update).build()
@@ -39,7 +39,7 @@ fn resize(index: &str, read: i64, write: i64) -> GlobalSecondaryIndexUpdate {
 
 impl Account {
     /// The table of the Alleycat template.
-    fn table(&self) -> CreateTableFluentBuilder {
+    pub fn table(&self) -> CreateTableFluentBuilder {
         let global = GlobalSecondaryIndex::builder().index_name("GSI_Index");
         let global = global.key_schema(key("GSI", KeyType::Hash)).key_schema(key("SK", KeyType::Range));
         let global = global.projection(everything()).provisioned_throughput(units(10, 10)).build().unwrap();
@@ -74,7 +74,7 @@ impl Account {
         self.dynamodb.describe_table().table_name(TABLE).send().await.unwrap().table.unwrap()
     }
 
-    fn change(&self) -> UpdateTableFluentBuilder {
+    pub fn change(&self) -> UpdateTableFluentBuilder {
         self.dynamodb.update_table().table_name(TABLE)
     }
 
@@ -128,7 +128,11 @@ async fn the_template_table_is_created_described_and_deleted() {
 #[tokio::test(start_paused = true)]
 async fn table_and_index_capacity_change_together_and_show_when_settled() {
     let aws = Account::with_table().await;
-    let both = aws.change().provisioned_throughput(units(20, 400)).global_secondary_index_updates(resize("GSI_Index", 10, 200));
+    let both = aws.change().provisioned_throughput(units(20, 400)).global_secondary_index_updates(resize(
+        "GSI_Index",
+        10,
+        200,
+    ));
     let answer = both.clone().send().await.unwrap().table_description.unwrap();
     assert_eq!(answer.table_status, Some(TableStatus::Updating));
     assert_eq!(answer.provisioned_throughput.unwrap().write_capacity_units, Some(20));
@@ -145,7 +149,11 @@ async fn table_and_index_capacity_change_together_and_show_when_settled() {
     let index = table.global_secondary_indexes.unwrap().remove(0);
     assert_eq!(index.provisioned_throughput.unwrap().write_capacity_units, Some(200));
     // The table changes, the index does not: refused whole.
-    let half = aws.change().provisioned_throughput(units(20, 800)).global_secondary_index_updates(resize("GSI_Index", 10, 200));
+    let half = aws.change().provisioned_throughput(units(20, 800)).global_secondary_index_updates(resize(
+        "GSI_Index",
+        10,
+        200,
+    ));
     let (code, message) = refused!(half);
     assert_eq!(code, "ValidationException");
     assert!(message.starts_with("The provisioned throughput for the index GSI_Index will not change."), "{message}");
@@ -228,14 +236,16 @@ async fn an_index_is_built_while_its_table_stays_active() {
     create("Second").send().await.unwrap();
     let table = aws.described().await;
     assert_eq!(table.table_status, Some(TableStatus::Active));
-    let statuses: Vec<_> = table.global_secondary_indexes.unwrap().into_iter().map(|index| index.index_status.unwrap()).collect();
+    let statuses: Vec<_> =
+        table.global_secondary_indexes.unwrap().into_iter().map(|index| index.index_status.unwrap()).collect();
     assert_eq!(statuses, [IndexStatus::Active, IndexStatus::Creating]);
     assert_eq!(refused!(create("Third")).0, "LimitExceededException");
     assert_eq!(refused!(aws.change().provisioned_throughput(units(20, 30))).0, "ResourceInUseException");
     assert_eq!(refused!(aws.dynamodb.delete_table().table_name(TABLE)).0, "ResourceInUseException");
     aws.wait(420).await;
     assert_eq!(refused!(create("Second")).0, "ValidationException");
-    let delete = aws_sdk_dynamodb::types::DeleteGlobalSecondaryIndexAction::builder().index_name("Second").build().unwrap();
+    let delete =
+        aws_sdk_dynamodb::types::DeleteGlobalSecondaryIndexAction::builder().index_name("Second").build().unwrap();
     let delete = GlobalSecondaryIndexUpdate::builder().delete(delete).build();
     aws.change().global_secondary_index_updates(delete).send().await.unwrap();
     aws.wait(10).await;
@@ -292,7 +302,8 @@ async fn recovery_time_to_live_stream_and_tags_are_set_and_read() {
 
     let stream = |on: bool| {
         let view = on.then_some(StreamViewType::KeysOnly);
-        let specification = StreamSpecification::builder().stream_enabled(on).set_stream_view_type(view).build().unwrap();
+        let specification =
+            StreamSpecification::builder().stream_enabled(on).set_stream_view_type(view).build().unwrap();
         aws.change().stream_specification(specification)
     };
     assert_eq!(refused!(stream(true)).1, "Table already has an enabled stream: TableName: alleycat-races");

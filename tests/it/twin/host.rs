@@ -78,11 +78,8 @@ fn tell(twin: &mut Twin, advance_every: Option<i64>) -> Vec<Response> {
 
 #[test]
 fn the_same_story_gives_the_same_bytes_in_any_number_of_pieces() {
-    let (mut one, mut two, mut three) = (
-        Twin::new(World::alleycat(), 3),
-        Twin::new(World::alleycat(), 3),
-        Twin::new(World::alleycat(), 4),
-    );
+    let (mut one, mut two, mut three) =
+        (Twin::new(World::alleycat(), 3), Twin::new(World::alleycat(), 3), Twin::new(World::alleycat(), 4));
     let answers = tell(&mut one, None);
     assert!(answers[..6].iter().all(|answer| answer.status < 300), "{answers:?}");
     assert_eq!((answers[6].status, &answers[6].body[..]), (400, &br#"{"__type":"UnknownOperationException"}"#[..]));

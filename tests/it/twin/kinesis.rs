@@ -5,7 +5,10 @@ use aws_sdk_kinesis::types::{ConsumerStatus, ScalingType, ShardFilter, ShardFilt
 use super::{Account, refused};
 
 impl Account {
-    fn reshard(&self, target: i32) -> aws_sdk_kinesis::operation::update_shard_count::builders::UpdateShardCountFluentBuilder {
+    pub fn reshard(
+        &self,
+        target: i32,
+    ) -> aws_sdk_kinesis::operation::update_shard_count::builders::UpdateShardCountFluentBuilder {
         let call = self.kinesis.update_shard_count().stream_name("alleycat");
         call.target_shard_count(target).scaling_type(ScalingType::UniformScaling)
     }
@@ -107,12 +110,10 @@ async fn the_eleventh_reshard_in_a_day_is_refused_and_accepted_a_day_after_the_f
 async fn retention_moves_in_its_direction_only() {
     let aws = Account::quiet();
     aws.stream(1).await;
-    let increase = |hours| {
-        aws.kinesis.increase_stream_retention_period().stream_name("alleycat").retention_period_hours(hours)
-    };
-    let decrease = |hours| {
-        aws.kinesis.decrease_stream_retention_period().stream_name("alleycat").retention_period_hours(hours)
-    };
+    let increase =
+        |hours| aws.kinesis.increase_stream_retention_period().stream_name("alleycat").retention_period_hours(hours);
+    let decrease =
+        |hours| aws.kinesis.decrease_stream_retention_period().stream_name("alleycat").retention_period_hours(hours);
     for wrong in [24, 23, 8_761] {
         assert_eq!(refused!(increase(wrong)).0, "InvalidArgumentException");
     }

@@ -9,7 +9,7 @@ use aws_sdk_lambda::{
 use super::{Account, FINAL, TUMBLING, refused};
 
 impl Account {
-    fn mapping(&self, function: &str) -> CreateEventSourceMappingFluentBuilder {
+    pub fn mapping(&self, function: &str) -> CreateEventSourceMappingFluentBuilder {
         let call = self.lambda.create_event_source_mapping().event_source_arn(Account::stream_arn());
         call.function_name(function).starting_position(EventSourcePosition::TrimHorizon)
     }
@@ -49,7 +49,8 @@ async fn functions_exist_with_timeout_memory_and_concurrency() {
 async fn a_mapping_goes_through_its_states_and_shows_new_settings_when_settled() {
     let aws = Account::quiet();
     aws.stream(1).await;
-    let created = aws.mapping(TUMBLING).batch_size(1000).tags("alleycat.dev/pipeline", "alleycat").send().await.unwrap();
+    let created =
+        aws.mapping(TUMBLING).batch_size(1000).tags("alleycat.dev/pipeline", "alleycat").send().await.unwrap();
     let uuid = created.uuid.unwrap();
     assert_eq!(created.state.as_deref(), Some("Creating"));
     assert_eq!((created.batch_size, created.parallelization_factor), (Some(1000), Some(1)));
@@ -130,9 +131,8 @@ async fn absent_members_stay_and_empty_ones_clear() {
     aws.stream(1).await;
     let pattern = r#"{"data":{"event":["final"]}}"#;
     let filters = FilterCriteria::builder().filters(Filter::builder().pattern(pattern).build()).build();
-    let destination = |arn: &str| {
-        DestinationConfig::builder().on_failure(OnFailure::builder().destination(arn).build()).build()
-    };
+    let destination =
+        |arn: &str| DestinationConfig::builder().on_failure(OnFailure::builder().destination(arn).build()).build();
     let queue = "arn:aws:sqs:us-east-2:123456789012:dead";
     let create = aws.mapping(FINAL).filter_criteria(filters).destination_config(destination(queue));
     let uuid = create.send().await.unwrap().uuid.unwrap();

@@ -88,7 +88,12 @@ async fn long_answers_come_in_pages() {
         call.metric_data_queries(query("bytes", "IncomingBytes", "Sum")).scan_by(ScanBy::TimestampDescending)
     };
     let whole = call().send().await.unwrap();
-    let all: Vec<f64> = whole.metric_data_results().iter().flat_map(|result| result.values()).copied().collect();
+    let all: Vec<f64> = whole
+        .metric_data_results()
+        .iter()
+        .flat_map(aws_sdk_cloudwatch::types::MetricDataResult::values)
+        .copied()
+        .collect();
     assert!(all.len() > 10 && whole.next_token().is_none());
     let mut paged: Vec<Vec<f64>> = vec![Vec::new(); 2];
     let mut token = None;

@@ -5,6 +5,7 @@ mod host;
 mod kinesis;
 mod lambda;
 mod metrics;
+mod story;
 
 use alleycat_operator::{
     aws::Clock,
