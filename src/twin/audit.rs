@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{timestamp, wire::Refusal};
+use super::{
+    timestamp,
+    wire::{Cause, Refusal},
+};
 
 /// One mutating request and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,8 +113,8 @@ impl Audit {
         foreign: bool,
     ) {
         if let Some(refusal) = refusal.filter(|_| !foreign) {
-            self.quota_refusals += u64::from(refusal.quota);
-            self.transition_refusals += u64::from(refusal.code == "ResourceInUseException" && !refusal.quota);
+            self.quota_refusals += u64::from(refusal.cause == Cause::Quota);
+            self.transition_refusals += u64::from(refusal.cause == Cause::Transition);
         }
         self.mutations.push(Mutation {
             at: timestamp(now_ms),

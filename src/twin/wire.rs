@@ -45,18 +45,26 @@ pub(super) struct Refusal {
     pub code: String,
     pub message: String,
     pub extra: Map<String, Value>,
+    pub cause: Cause,
+}
+
+/// What the audit wants to know of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
     /// A budget is used up.
-    pub quota: bool,
+    Quota,
+    /// The resource is in transition.
+    Transition,
+    Other,
 }
 
 impl Refusal {
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into(), extra: Map::new(), quota: false }
+        Self { status, code: code.to_owned(), message: message.into(), extra: Map::new(), cause: Cause::Other }
     }
 
-    pub fn of_quota(mut self) -> Self {
-        self.quota = true;
-        self
+    pub fn for_cause(self, cause: Cause) -> Self {
+        Self { cause, ..self }
     }
 
     pub fn with(mut self, member: &str, value: Value) -> Self {
@@ -308,10 +316,11 @@ fn xml_body(operation: &str, answer: Answer, id: &str) -> Vec<u8> {
     let namespace = "https://sts.amazonaws.com/doc/2011-06-15/";
     let text = match answer {
         Ok(output) => {
-            let members = output.as_object().into_iter().flatten();
-            let members: String = members
-                .map(|(name, value)| format!("<{name}>{}</{name}>", value.as_str().unwrap_or_default()))
-                .collect();
+            let mut members = String::new();
+            for (name, value) in output.as_object().into_iter().flatten() {
+                let text = value.as_str().unwrap_or_default();
+                members += &["<", name, ">", text, "</", name, ">"].concat();
+            }
             format!(
                 "<{operation}Response xmlns=\"{namespace}\"><{operation}Result>{members}</{operation}Result>\
                  <ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{operation}Response>"

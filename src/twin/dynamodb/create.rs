@@ -85,7 +85,7 @@ impl DynamoDb {
             return Ok(());
         }
         Err(limit(format!(
-            "Subscriber limit exceeded: the provisioned capacity of all tables in {} would exceed {most} units",
+            "The requested capacity is above the per account maximum for the account in {}. Per account maximum: {most}",
             ctx.world.region
         )))
     }

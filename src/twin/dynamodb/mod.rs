@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::{
     Ctx, millis,
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 use throughput::{Capacity, Throughput};
 
@@ -199,7 +199,8 @@ impl Table {
             Some(Change::Throughput { .. }) => "Table IOPS are currently being updated",
             Some(_) => "Table is being updated",
         };
-        Err(in_use(format!("Attempt to change a resource which is still in use: {why}. Table: {}", self.name)))
+        Err(in_use(format!("Attempt to change a resource which is still in use: {why}. Table: {}", self.name))
+            .for_cause(Cause::Transition))
     }
 
     /// The change takes effect.
@@ -223,10 +224,7 @@ impl Table {
                     self.set_capacity(ctx, Some(&index), capacity);
                 }
             }
-            Change::Stream(view) => {
-                let label = |view| (view, super::timestamp(ctx.now).strftime("%Y-%m-%dT%H:%M:%S.000").to_string());
-                self.stream = view.map(label);
-            }
+            Change::Stream(view) => self.stream = view.map(|view| (view, ctx.label())),
             Change::IndexCreated(name) => {
                 let Some(index) = self.global.get(&name) else { return };
                 let Capacity { read, write } = index.throughput.now;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Answer, Args, Ctx, DynamoDb, Refusal, Table, in_use, invalid, not_found, table_name};
-use crate::twin::epoch;
+use crate::twin::{epoch, wire::Cause};
 
 /// Tags per table.
 const TAG_LIMIT: usize = 50;
@@ -46,7 +46,8 @@ impl DynamoDb {
         let enabled = specification.flag("Enabled").unwrap_or(false);
         let table = self.find_mut(args)?;
         if table.is_creating() {
-            return Err(in_use(format!("Attempt to change a resource which is still in use: {}", table.name)));
+            return Err(in_use(format!("Attempt to change a resource which is still in use: {}", table.name))
+                .for_cause(Cause::Transition));
         }
         match (&table.time_to_live, enabled) {
             (Some(_), true) => return Err(Refusal::validation("TimeToLive is already enabled")),
@@ -111,7 +112,8 @@ impl DynamoDb {
         let table = self.tables.values_mut().find(|table| table.arn == arn);
         let table = table.ok_or_else(|| not_found(arn))?;
         if matches!(table.status(), "CREATING" | "DELETING") {
-            return Err(in_use(format!("Attempt to change a resource which is still in use: {arn}")));
+            return Err(in_use(format!("Attempt to change a resource which is still in use: {arn}"))
+                .for_cause(Cause::Transition));
         }
         Ok(table)
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Args, Ctx, Refusal, invalid, limit};
-use crate::twin::{epoch, timestamp};
+use crate::twin::{epoch, timestamp, wire::Cause};
 
 const DAY_MS: i64 = 86_400_000;
 /// Decreases a UTC day begins with.
@@ -94,7 +94,7 @@ impl Throughput {
             timestamp(last),
             timestamp(next)
         ))
-        .of_quota())
+        .for_cause(Cause::Quota))
     }
 
     /// Books an accepted change.

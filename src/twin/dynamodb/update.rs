@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Answer, Args, Capacity, Change, Ctx, DynamoDb, Refusal, Table, create, invalid, limit};
-use crate::twin::millis;
+use crate::twin::{millis, wire::Cause};
 
 const DAY_MS: i64 = 86_400_000;
 /// Switches to on-demand in a rolling 24 h (DynamoDB quotas).
@@ -180,7 +180,7 @@ impl Table {
                 return Err(limit(format!(
                     "Subscriber limit exceeded: a table can be switched to PAY_PER_REQUEST {SWITCH_LIMIT} times in 24 hours"
                 ))
-                .of_quota());
+                .for_cause(Cause::Quota));
             }
             let indexes = self.global.keys().map(|name| (name.clone(), Capacity::default())).collect();
             return Ok((seconds, Change::Billing { on_demand, table: Capacity::default(), indexes }));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ctx,
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -192,7 +192,8 @@ impl Stream {
             self.name,
             ctx.account(),
             self.status.text()
-        )))
+        ))
+        .for_cause(Cause::Transition))
     }
 
     fn start(&mut self, ctx: &Ctx, status: Status, after_ms: i64, change: Change) {

@@ -8,7 +8,7 @@ use super::{Change, DAY_MS, Kinesis, Status, Stream, in_use, invalid, limit, not
 use crate::twin::{
     Ctx, epoch, millis,
     plane::ShardView,
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 
 /// Tags per stream (AddTagsToStream).
@@ -199,7 +199,7 @@ impl Kinesis {
                 stream.name,
                 ctx.account()
             ))
-            .of_quota());
+            .for_cause(Cause::Quota));
         }
         stream.reshards.push(ctx.now);
         let timings = &ctx.world.timings;

@@ -14,7 +14,7 @@ use crate::twin::{
     kinesis::{Kinesis, Status},
     millis,
     plane::{MappingConfig, Start},
-    wire::{Answer, Args, Refusal},
+    wire::{Answer, Args, Cause, Refusal},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +173,7 @@ impl Lambda {
             return Ok(mapping);
         }
         let message = format!("Cannot {verb} the event source mapping because it is in use.");
-        Err(Refusal::new(400, "ResourceInUseException", message))
+        Err(Refusal::new(400, "ResourceInUseException", message).for_cause(Cause::Transition))
     }
 }
 
