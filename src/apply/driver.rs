@@ -14,7 +14,7 @@ use crate::{
     aws::Aws,
     cost::PriceSheet,
     memory::{Memory, Store},
-    model::{Facts, Failure, ResourceId},
+    model::{ErrorClass, Facts, Failure, ResourceId},
     observe,
     plan::{self, Blocked, Change, Plan, Step},
     scale,
@@ -149,10 +149,17 @@ async fn drive(
         let facts = match observe::facts(ctx.aws, ctx.pipeline).await {
             Ok(facts) => facts,
             Err(failure) => {
-                failed_looks += 1;
                 let late = ctx.aws.clock().now().duration_since(started) >= ctx.timeout;
-                if late || failed_looks >= FAILED_LOOKS || !failure.class.is_retryable() {
-                    return Verdict::Failed(failure);
+                if failure.class == ErrorClass::InUse {
+                    // A resource that is just being made or unmade may not answer every question.
+                    if late {
+                        return Verdict::TimedOut(failure.to_string());
+                    }
+                } else {
+                    failed_looks += 1;
+                    if late || failed_looks >= FAILED_LOOKS || !failure.class.is_retryable() {
+                        return Verdict::Failed(failure);
+                    }
                 }
                 pause(ctx, LOOK_PAUSE).await;
                 continue;

@@ -1,85 +1,18 @@
 //! The machine against hand-made worlds.
 
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use jiff::SignedDuration;
+use serde_json::json;
 
-use super::machine::{Command, Machine, TRIES};
+use super::{
+    fixtures::{at, change, facts, failure, pipeline, plan, read},
+    machine::{Command, Machine, TRIES},
+};
 use crate::{
-    model::{ErrorClass, Facts, Failure, ResourceId, ShardCount},
+    model::{ErrorClass, Facts, ResourceId, ShardCount},
     plan::{Action, Change, Plan, Risk, Step},
-    spec::Pipeline,
 };
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
-
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_800_000_000 + second).unwrap()
-}
-
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
-    serde_json::from_value(value).unwrap()
-}
-
-/// One stream, one consumer of function `fn`, one table.
-fn pipeline() -> Pipeline {
-    let one = json!({"min": 1, "max": 1, "initial": 1});
-    read(json!({
-        "name": "p", "region": null, "expectedAccountIds": [], "management": "full", "tags": {},
-        "stream": {"name": "s", "mode": "provisioned", "shards": one, "retention": one, "shardLevelMetrics": [],
-            "encryption": "none", "adoptionPolicy": "refuse", "deletionPolicy": "delete"},
-        "consumers": [{"name": "c", "function": "fn", "alias": null, "delivery": "auto", "parallelizationFactor": one,
-            "batchSize": one, "maximumBatchingWindowSeconds": 0, "startingPosition": "trimHorizon",
-            "tumblingWindowSeconds": 0, "maximumRetryAttempts": -1, "maximumRecordAgeSeconds": -1,
-            "bisectBatchOnFunctionError": false, "reportBatchItemFailures": false, "onFailure": null,
-            "filterCriteria": [], "idempotent": false, "concurrencySafe": true, "writesTo": ["t"]}],
-        "externalConsumers": [], "tables": [],
-        "objectives": {"iteratorAge": "PT60S", "recovery": "PT10M", "monthlyBudgetUsd": null},
-        "scaling": {"policy": "balanced"}
-    }))
-}
-
-/// The function, and the rest in the given states; an empty state: not there.
-fn facts(stream: &str, table: &str, mapping: &str) -> Facts {
-    let mut facts = json!({
-        "observedAt": at(0), "account": "1", "region": "r", "caller": "c", "stream": null, "fanOut": [],
-        "functions": {"fn": {"name": "fn", "arn": "arn:aws:lambda:r:1:function:fn", "timeoutSeconds": 15,
-            "memoryMb": 128, "reservedConcurrency": null}},
-        "mappings": [], "tables": {}, "accountConcurrency": null, "shardLimit": null
-    });
-    if !stream.is_empty() {
-        facts["stream"] = json!({"name": "s", "arn": "a", "status": stream, "mode": "provisioned", "openShards": 1,
-            "retention": 24, "encryptionKey": null, "shardLevelMetrics": [], "createdAt": null, "tags": {}});
-    }
-    if !table.is_empty() {
-        facts["tables"]["t"] = json!({"name": "t", "arn": "a", "id": null, "status": table,
-            "billingMode": "provisioned", "capacity": {"read": 1, "write": 1, "decreasesToday": 0, "lastDecrease": null},
-            "partitionKey": "PK:S", "sortKey": null, "globalSecondaryIndexes": {}, "localSecondaryIndexes": [],
-            "streamViewType": null, "timeToLive": null, "pointInTimeRecovery": false, "deletionProtection": false,
-            "tags": {}});
-    }
-    if !mapping.is_empty() {
-        facts["mappings"] = json!([{"uuid": "u", "arn": null, "functionArn": "arn:aws:lambda:r:1:function:fn",
-            "sourceArn": "a", "state": mapping, "batchSize": 1, "maximumBatchingWindowSeconds": 0,
-            "parallelizationFactor": 1, "startingPosition": "LATEST", "tumblingWindowSeconds": 0,
-            "maximumRetryAttempts": -1, "maximumRecordAgeSeconds": -1, "bisectBatchOnFunctionError": false,
-            "reportBatchItemFailures": false, "onFailure": null, "filterCriteria": [], "tags": {}}]);
-    }
-    read(facts)
-}
-
-fn plan(changes: &[Change]) -> Plan {
-    read(json!({
-        "formatVersion": "1.0", "pipeline": "p", "account": "1", "region": "r", "observedAt": at(0),
-        "changes": changes, "blocked": [], "unchanged": [], "ownedByScaler": [],
-        "cost": {"before": 0.0, "after": 0.0}, "warnings": [], "confirmedName": null
-    }))
-}
-
-fn change(resource: &ResourceId, action: Action, steps: &[Value]) -> Change {
-    let risk = if action == Action::Delete { Risk::LosesData } else { Risk::None };
-    read(json!({"resource": resource, "action": action, "reason": "", "fields": [], "steps": steps, "risk": risk,
-        "quota": [], "expected": "PT30S", "costDelta": 0.0}))
-}
 
 fn stream() -> ResourceId {
     ResourceId::Stream("s".into())
@@ -102,17 +35,6 @@ fn create_mapping() -> Change {
         "maximumRetryAttempts": null, "maximumRecordAgeSeconds": null, "bisectBatchOnFunctionError": null,
         "reportBatchItemFailures": null, "onFailure": null, "filterCriteria": null, "enabled": null}, "tags": {}});
     change(&ResourceId::Mapping("c".into()), Action::Create, &[step])
-}
-
-fn failure(class: ErrorClass) -> Failure {
-    Failure {
-        class,
-        operation: "kinesis:CreateStream".into(),
-        resource: "stream/s".into(),
-        code: format!("{class:?}"),
-        message: "no".into(),
-        request_id: None,
-    }
 }
 
 fn machine(approved: &Plan) -> Machine {

@@ -5,6 +5,8 @@
 //! did, so a run that was killed anywhere is finished by the next one.
 
 mod driver;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -170,7 +170,7 @@ impl Seen {
         }
         let story = report::key(report);
         if self.story.as_ref() != Some(&story) || !report.performed.is_empty() {
-            tracing::info!(at = %report.at, "{}", report::log_line(report));
+            tracing::info!(at = %report::seconds(report.at), "{}", report::log_line(report));
             self.story = Some(story);
         }
     }

@@ -104,16 +104,13 @@ impl CliError {
     /// The error as text.
     pub fn to_text(&self, color: bool) -> String {
         let paint = |style: Style, text: &str| if color { format!("{style}{text}{style:#}") } else { text.to_owned() };
-        let mut text = String::new();
-        if let (Some(detail), true) = (&self.detail, !self.problems.is_empty()) {
-            // Rendered problems carry their own headlines; ours is the sum.
-            let _ = writeln!(text, "{}\n", detail.trim_end());
+        if let (Some(rendered), false) = (&self.detail, self.problems.is_empty()) {
+            // Rendered problems carry their own headlines and end in their sum.
+            return rendered.trim_end().to_owned();
         }
-        let _ = write!(text, "{} {}", paint(RED, "error:"), self.what);
-        if let (Some(detail), true) = (&self.detail, self.problems.is_empty()) {
-            for line in detail.trim_end().lines() {
-                let _ = write!(text, "\n  {line}");
-            }
+        let mut text = format!("{} {}", paint(RED, "error:"), self.what);
+        for line in self.detail.iter().flat_map(|detail| detail.trim_end().lines()) {
+            let _ = write!(text, "\n  {line}");
         }
         if let Some(failure) = &self.failure {
             if let Some(id) = &failure.request_id {
@@ -192,12 +189,20 @@ impl From<Failure> for CliError {
 
 fn hints_for(failure: &Failure) -> Vec<String> {
     match failure.class {
-        ErrorClass::Denied => vec![
-            "check the credentials with `aws sts get-caller-identity`, or choose others with --profile".to_owned(),
-            "the permissions each command needs: `alleycat-operator iam-policy plan` (or apply, autoscale, destroy)"
-                .to_owned(),
-            "to try it without AWS: add --local".to_owned(),
-        ],
+        ErrorClass::Denied => {
+            let mut hints = vec![
+                "check the credentials with `aws sts get-caller-identity`, or choose others with --profile".to_owned(),
+            ];
+            // AWS answered: then somebody is known, and may not do this.
+            if failure.request_id.is_some() {
+                hints.push(
+                    "the permissions a command needs: `alleycat-operator iam-policy plan` (or apply, autoscale, destroy)"
+                        .to_owned(),
+                );
+            }
+            hints.push("to try it without AWS: add --local".to_owned());
+            hints
+        }
         ErrorClass::Unreachable => vec![
             "check the network, --region and --endpoint-url (or AWS_ENDPOINT_URL)".to_owned(),
             "to try it without AWS: add --local".to_owned(),

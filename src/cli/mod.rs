@@ -35,7 +35,6 @@ use globals::Globals;
 #[command(
     name = "alleycat-operator",
     version,
-    propagate_version = true,
     max_term_width = 100,
     arg_required_else_help = true,
     after_help = "Without an AWS account: alleycat-operator demo, or add --local to any command.\nExit codes: docs/exit-codes.md."
@@ -80,7 +79,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let console = cli.globals.console();
     logging::start(&cli.globals, &console, if matches!(cli.command, Command::Daemon(_)) { "info" } else { "warn" });
-    match run(&cli, &console) {
+    // A panic is a bug, and has an exit code like every other end; its message is on stderr already.
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&cli, &console)));
+    match ended.unwrap_or_else(|_| Err(CliError::bug(&"it panicked, see above"))) {
         Ok(exit) => exit,
         Err(error) => {
             error.report(&console);

@@ -17,7 +17,7 @@ use crate::{
     memory::Memory,
     model::Facts,
     observe,
-    plan::{self, Blocked, Input, Plan},
+    plan::{self, Input, Plan},
     scale,
 };
 
@@ -114,14 +114,14 @@ pub fn print(console: &Console, plan: &Plan) -> Result<(), CliError> {
 /// Refuses a plan with a conflict in it: then none of it is carried out. What only waits for a budget, and what a
 /// destroy keeps, is no conflict.
 pub fn startable(plan: &Plan) -> Result<(), CliError> {
-    let conflicts: Vec<&Blocked> = plan.blocked.iter().filter(|blocked| blocked.is_conflict()).collect();
-    let what = match conflicts.len() {
-        0 => return Ok(()),
-        1 => "one conflict stands against the whole plan; nothing was changed".to_owned(),
-        count => format!("{count} conflicts stand against the whole plan; nothing was changed"),
-    };
-    let error = CliError::new(Exit::Blocked, what);
-    Err(conflicts.iter().fold(error, |error, blocked| {
-        error.hint(format!("{} {}: {}; {}", blocked.code, blocked.resource, blocked.reason, blocked.hint))
-    }))
+    let conflicts: Vec<String> = plan
+        .blocked
+        .iter()
+        .filter(|blocked| blocked.is_conflict())
+        .map(|blocked| format!("{} ({})", blocked.resource, blocked.code))
+        .collect();
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Blocked, format!("refused: {}; nothing was changed", conflicts.join(", "))))
 }

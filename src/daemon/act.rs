@@ -113,3 +113,130 @@ pub fn missing(pipeline: &Pipeline, facts: &Facts) -> Vec<ResourceId> {
     let named = stream.chain(tables).chain(mappings);
     named.filter(|resource| presence(pipeline, facts, resource) == Presence::Absent).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::apply::fixtures::{at, change, facts, failure, pipeline, plan, read};
+
+    fn reshard(to: u32) -> Value {
+        json!({"call": "updateShardCount", "stream": "s", "from": 1, "to": to})
+    }
+
+    fn capacity(write: u64) -> Value {
+        json!({"call": "updateCapacity", "table": "t", "capacity": [1, write], "indexes": []})
+    }
+
+    fn scale(resource: &ResourceId, step: Value) -> Change {
+        change(resource, Action::Scale, &[step])
+    }
+
+    fn stream() -> ResourceId {
+        ResourceId::Stream("s".into())
+    }
+
+    fn table() -> ResourceId {
+        ResourceId::Table("t".into())
+    }
+
+    fn chosen(plan: &Plan, facts: &Facts, memory: &Memory, now: i64) -> Vec<Step> {
+        choose(&pipeline(), plan, facts, memory, at(now)).steps
+    }
+
+    #[test]
+    fn one_call_a_resource_and_none_in_transition() {
+        let wanted = plan(&[
+            scale(&table(), capacity(9)),
+            scale(&table(), capacity(5)),
+            scale(&stream(), reshard(2)),
+            change(&stream(), Action::Update, &[json!({"call": "tagStream", "stream": "s", "tags": {}})]),
+        ]);
+        let both: Vec<Step> = [capacity(9), reshard(2)].map(read).into();
+        assert_eq!(chosen(&wanted, &facts("ACTIVE", "ACTIVE", ""), &Memory::empty(), 0), both);
+        assert_eq!(chosen(&wanted, &facts("UPDATING", "ACTIVE", ""), &Memory::empty(), 0), both[..1]);
+        assert_eq!(chosen(&wanted, &facts("ACTIVE", "UPDATING", ""), &Memory::empty(), 0), both[1..]);
+        assert!(chosen(&wanted, &facts("", "", ""), &Memory::empty(), 0).is_empty());
+    }
+
+    #[test]
+    fn drift_deletion_and_creation_are_never_chosen() {
+        for action in [Action::Create, Action::Update, Action::Adopt, Action::Replace, Action::Delete] {
+            let wanted = plan(&[change(&stream(), action, &[reshard(2)])]);
+            assert!(chosen(&wanted, &facts("ACTIVE", "", ""), &Memory::empty(), 0).is_empty(), "{action:?}");
+        }
+        let wanted = plan(&[scale(&stream(), json!({"call": "deleteStream", "stream": "s"}))]);
+        assert!(chosen(&wanted, &facts("ACTIVE", "", ""), &Memory::empty(), 0).is_empty());
+    }
+
+    #[test]
+    fn a_mapping_call_carries_scaled_values_only() {
+        let settings = MappingChange {
+            consumer: "c".into(),
+            uuid: "u".into(),
+            maximum_retry_attempts: Some(3),
+            enabled: Some(false),
+            ..MappingChange::default()
+        };
+        let call = |settings: &MappingChange| {
+            let step = serde_json::to_value(Step::UpdateMapping(Box::new(settings.clone()))).unwrap();
+            let wanted = plan(&[scale(&ResourceId::Mapping("c".into()), step)]);
+            chosen(&wanted, &facts("ACTIVE", "", "Enabled"), &Memory::empty(), 0)
+        };
+        assert!(call(&settings).is_empty());
+        let batch_size = Some(crate::model::BatchSize(200));
+        let only = MappingChange { consumer: "c".into(), uuid: "u".into(), batch_size, ..MappingChange::default() };
+        assert_eq!(call(&MappingChange { batch_size, ..settings }), [Step::UpdateMapping(Box::new(only))]);
+    }
+
+    #[test]
+    fn without_permission_a_resource_rests_ten_minutes() {
+        let mut memory = Memory::empty();
+        note(&mut memory, &read(capacity(9)), &Err(failure(ErrorClass::Denied)), at(0));
+        let other = plan(&[scale(&table(), capacity(5)), scale(&stream(), reshard(2))]);
+        let there = facts("ACTIVE", "ACTIVE", "");
+        assert_eq!(chosen(&other, &there, &memory, 599), [read::<Step>(reshard(2))]);
+        assert_eq!(chosen(&other, &there, &memory, 600).len(), 2);
+    }
+
+    #[test]
+    fn a_refused_decrease_does_not_hold_up_a_raise() {
+        for class in [ErrorClass::QuotaExhausted, ErrorClass::Invalid] {
+            let mut memory = Memory::empty();
+            note(&mut memory, &read(capacity(1)), &Err(failure(class)), at(0));
+            let there = facts("", "ACTIVE", "");
+            assert!(chosen(&plan(&[scale(&table(), capacity(1))]), &there, &memory, 60).is_empty());
+            assert_eq!(chosen(&plan(&[scale(&table(), capacity(9))]), &there, &memory, 60).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_with_the_next_pass() {
+        for class in [ErrorClass::Throttled, ErrorClass::InUse, ErrorClass::Unreachable, ErrorClass::ServerError] {
+            let mut memory = Memory::empty();
+            note(&mut memory, &read(capacity(9)), &Err(failure(class)), at(0));
+            let again = plan(&[scale(&table(), capacity(9))]);
+            assert_eq!(chosen(&again, &facts("", "ACTIVE", ""), &memory, 60).len(), 1, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn a_call_accepted_in_vain_rests_and_is_forgotten_once_settled() {
+        let (mut memory, step) = (Memory::empty(), read::<Step>(capacity(9)));
+        let wanted = plan(&[scale(&table(), capacity(9))]);
+        let there = facts("", "ACTIVE", "");
+        for minute in 0..3 {
+            assert_eq!(chosen(&wanted, &there, &memory, minute * 60).len(), 1);
+            note(&mut memory, &step, &Ok(()), at(minute * 60));
+            forget_settled(&mut memory, &wanted, at(minute * 60));
+        }
+        let choice = choose(&pipeline(), &wanted, &there, &memory, at(180));
+        assert!(choice.steps.is_empty() && choice.waits[0].contains("NotConverging"), "{choice:?}");
+
+        let mut memory = Memory::empty();
+        note(&mut memory, &step, &Ok(()), at(0));
+        forget_settled(&mut memory, &plan(&[]), at(60));
+        assert!(memory.attempts.is_empty());
+    }
+}

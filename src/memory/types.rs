@@ -18,9 +18,6 @@ use crate::{
 pub struct Memory {
     /// Layout version of this record; a store refuses a newer one.
     pub version: u32,
-    /// Whether no store had a record of this pipeline and no observation was merged in yet. `scale::remember` reads
-    /// it (a cold memory of a stream without ledger tag knows nothing of the calls already used) and clears it.
-    pub cold: bool,
     /// Calls of UpdateShardCount.
     pub reshards: ReshardLedger,
     /// Set when both copies of the ledger were missing: nothing scales in before this.
@@ -64,7 +61,6 @@ impl Memory {
     pub fn empty() -> Self {
         Self {
             version: Self::VERSION,
-            cold: true,
             reshards: ReshardLedger { entries: Vec::new(), exhausted_until: None },
             no_scale_in_before: None,
             stream_seen: None,

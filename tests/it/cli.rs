@@ -187,7 +187,6 @@ fn a_reader_that_closes_the_pipe_ends_it_quietly() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn a_wrong_spec_is_answered_with_every_problem_and_its_place() {
     let bench = Bench::new();
     bench.variant(
@@ -210,7 +209,6 @@ fn a_wrong_spec_is_answered_with_every_problem_and_its_place() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn specs_come_from_stdin_and_files_may_hold_several() {
     let bench = Bench::new();
     bench.run_with_stdin("validate -", &example()).exits(0);
@@ -225,7 +223,6 @@ fn specs_come_from_stdin_and_files_may_hold_several() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn no_credentials_is_denied_and_says_what_to_do() {
     let bench = Bench::new();
     let shown = bench.run("plan spec.yaml --region us-east-2").exits(77).says(&["pointless", "hint:", "--local"]);
@@ -237,7 +234,6 @@ fn no_credentials_is_denied_and_says_what_to_do() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn an_unreachable_endpoint_is_worth_another_try() {
     let bench = Bench::new();
     let line = "plan spec.yaml --region us-east-2 --endpoint-url http://127.0.0.1:1";
@@ -246,7 +242,6 @@ fn an_unreachable_endpoint_is_worth_another_try() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn the_wrong_account_is_refused_before_anything_else() {
     let bench = Bench::new();
     bench
@@ -258,11 +253,10 @@ fn the_wrong_account_is_refused_before_anything_else() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn a_missing_function_stops_apply_before_the_first_write() {
     let bench = Bench::new();
     bench.variant("missing.yaml", &[("alleycat-TumblingWindowFunction", "alleycat-NoSuchFunction")]);
-    let plan = bench.run("plan missing.yaml --local").exits(5).says(&["alleycat-NoSuchFunction"]);
+    let plan = bench.run("plan missing.yaml --local").exits(5).says(&["mapping/leaderboard (AC0301)"]);
     let apply = bench.run("apply missing.yaml --local --yes").exits(5).says(&["nothing was changed"]);
     bench.golden("missing_function", &[&plan, &apply]);
     let left = bench.run("destroy spec.yaml --local --yes").exits(0);
@@ -270,12 +264,11 @@ fn a_missing_function_stops_apply_before_the_first_write() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn someone_elses_stream_is_never_touched() {
     let bench = Bench::new();
     bench.run("apply spec.yaml --local --yes").exits(0);
     bench.variant("other.yaml", &[("metadata:\n  name: alleycat", "metadata:\n  name: intruder")]);
-    let plan = bench.run("plan other.yaml --local").exits(5).says(&["stream/alleycat"]);
+    let plan = bench.run("plan other.yaml --local").exits(5).says(&["stream/alleycat (AC0208)"]);
     let apply = bench.run("apply other.yaml --local --yes").exits(5);
     bench.golden("foreign_stream", &[&plan, &apply]);
     bench.run("destroy other.yaml --local --yes --confirm-name intruder");
@@ -283,7 +276,6 @@ fn someone_elses_stream_is_never_touched() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn plan_apply_plan_destroy() {
     let bench = Bench::new();
     let first = bench.run("plan spec.yaml --local").exits(0);
@@ -309,7 +301,6 @@ fn plan_apply_plan_destroy() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn data_goes_only_when_the_spec_allows_it_and_the_name_is_given() {
     let bench = Bench::new();
     let text = example().replace("deletionPolicy: retain", "deletionPolicy: delete");
@@ -323,7 +314,6 @@ fn data_goes_only_when_the_spec_allows_it_and_the_name_is_given() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn json_output_is_data_on_stdout() {
     let bench = Bench::new();
     let plan = bench.run("plan spec.yaml --local --output json").exits(0).json();
@@ -342,7 +332,6 @@ fn json_output_is_data_on_stdout() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn observe_never_writes() {
     let bench = Bench::new();
     bench.run("apply spec.yaml --local --yes").exits(0);
@@ -354,7 +343,6 @@ fn observe_never_writes() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn a_second_process_is_refused_with_the_holders_name() {
     let bench = Bench::new();
     bench.run("apply spec.yaml --local --yes").exits(0);
@@ -377,7 +365,6 @@ fn a_second_process_is_refused_with_the_holders_name() {
 }
 
 #[test]
-#[ignore = "enable after the merge"]
 fn a_world_under_a_used_name_is_refused() {
     let bench = Bench::new();
     let world = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/worlds/alleycat.yaml")).unwrap();

@@ -7,7 +7,10 @@
     reason = "a test that meets the unexpected stops and says so"
 )]
 
+mod apply;
+mod bench;
 mod cli;
+mod daemon;
 mod docs;
 mod emulators;
 mod house;

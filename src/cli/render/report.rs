@@ -47,7 +47,8 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-fn seconds(at: jiff::Timestamp) -> impl Display {
+/// A moment to the second.
+pub fn seconds(at: jiff::Timestamp) -> impl Display {
     at.round(jiff::Unit::Second).unwrap_or(at)
 }
 

@@ -76,7 +76,7 @@ impl DynamoDb {
     }
 
     pub(super) fn tag(&mut self, args: Args) -> Answer {
-        let table = self.by_arn(args)?;
+        let table = self.changeable(args)?;
         let mut merged = table.tags.clone();
         merged.extend(tags(args));
         check_tags(&merged)?;
@@ -85,7 +85,7 @@ impl DynamoDb {
     }
 
     pub(super) fn untag(&mut self, args: Args) -> Answer {
-        let table = self.by_arn(args)?;
+        let table = self.changeable(args)?;
         for key in args.texts("TagKeys") {
             table.tags.remove(key);
         }
@@ -106,11 +106,16 @@ impl DynamoDb {
         Ok(output)
     }
 
-    /// Tag operations take the ARN; a table in transition keeps its tags changeable once it exists.
+    /// Tag operations take the ARN.
     fn by_arn(&mut self, args: Args) -> Result<&mut Table, Refusal> {
         let arn = args.need_text("ResourceArn")?;
-        let table = self.tables.values_mut().find(|table| table.arn == arn);
-        let table = table.ok_or_else(|| not_found(arn))?;
+        self.tables.values_mut().find(|table| table.arn == arn).ok_or_else(|| not_found(arn))
+    }
+
+    /// A table in transition keeps its tags changeable once it exists.
+    fn changeable(&mut self, args: Args) -> Result<&mut Table, Refusal> {
+        let arn = args.need_text("ResourceArn")?;
+        let table = self.by_arn(args)?;
         if matches!(table.status(), "CREATING" | "DELETING") {
             return Err(in_use(format!("Attempt to change a resource which is still in use: {arn}"))
                 .for_cause(Cause::Transition));
