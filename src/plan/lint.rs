@@ -6,7 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    model::{LifecycleStatus, MANAGED_BY, MappingFacts, MappingState, ResourceId, TAG_MANAGED_BY, TAG_PIPELINE},
+    model::{
+        LifecycleStatus, MANAGED_BY, MappingFacts, MappingState, ResourceId, TAG_MANAGED_BY, TAG_PIPELINE, TAG_RESHARDS,
+    },
+    scale::COLD_LEDGER_TAG,
     spec::{AdoptionPolicy, DeletionPolicy},
 };
 
@@ -327,6 +330,8 @@ fn tags(step: &Step, input: &Input<'_>, complain: &mut impl FnMut(String)) {
         let right = match key.as_str() {
             TAG_PIPELINE => *value == input.pipeline.name,
             TAG_MANAGED_BY => value == MANAGED_BY,
+            // A new stream has an empty ledger; every other value is the driver's to write, with a call.
+            TAG_RESHARDS => value == COLD_LEDGER_TAG && matches!(step, Step::CreateStream { .. }),
             _ => false,
         };
         if !right {

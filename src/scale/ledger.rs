@@ -97,7 +97,9 @@ pub fn remember(memory: &mut Memory, policy: &ScalingPolicy, facts: &Facts, now:
     if memory.reshards.exhausted_until.is_some_and(|until| until <= now) {
         memory.reshards.exhausted_until = None;
     }
-    let Some(stream) = &facts.stream else { return };
+    // A stream that is being created has no shards yet: their appearance is nobody's reshard.
+    let settled = |stream: &&StreamFacts| stream.status != LifecycleStatus::Creating;
+    let Some(stream) = facts.stream.as_ref().filter(settled) else { return };
     match memory.stream_seen.take() {
         None => {
             first_sight(memory, policy, stream, now);
