@@ -20,4 +20,5 @@ mod memory;
 mod plan;
 mod plane;
 mod spec;
+mod storm;
 mod twin;
