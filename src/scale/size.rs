@@ -88,8 +88,14 @@ pub fn size(
         }
     }
 
+    let throttled = sinks.iter().any(|sink| sink.still_throttled(memory));
     let raised_sink = size_sinks(&world, &sinks, &wanted, memory, now, &mut sizing);
-    let carried = world.fits(&sinks, &wanted, Room::Live);
+    let carried = match (throttled, world.fits(&sinks, &wanted, Room::Live)) {
+        // Whatever the fit says: what throttles now does not carry more readers.
+        (true, _) => Err("a table throttles, and more shards are more writers"),
+        (false, false) => Err("the table is raised before its writers"),
+        (false, true) => Ok(()),
+    };
     let mut lowered = raised_sink.lowered;
     lowered |= size_factors(&world, &sinks, &wanted, lowered, memory, now, &mut sizing);
     size_shards(
@@ -410,7 +416,7 @@ fn size_shards(
     id: &ResourceId,
     demand: &stream::ShardDemand,
     wanted: &Configuration,
-    carried: bool,
+    carried: Result<(), &str>,
     lowered: bool,
     findings: &[Finding],
     left: u32,
@@ -447,8 +453,8 @@ fn size_shards(
                 None,
             );
         }
-        if !world.load.rejecting && !carried {
-            return refuse("sink-first", "the table is raised before its writers".to_owned(), None);
+        if let (false, Err(reason)) = (world.load.rejecting, carried) {
+            return refuse("sink-first", reason.to_owned(), None);
         }
         stream::step(live, demand.wanted, left, stream::shard_bound(pipeline))
     } else {

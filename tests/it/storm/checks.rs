@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     play::{Played, Sample},
-    scenario::{BYSTANDER, Existing, INDEX, STREAM, Scenario, TABLE},
+    scenario::{BYSTANDER, Existing, Foreign, INDEX, STREAM, Scenario, TABLE},
 };
 
 /// A change of a capacity value with the request that caused it.
@@ -133,6 +133,7 @@ impl Case<'_> {
             .map(|mutation| format!("{mutation:?}"))
             .collect();
         touched.into_iter().for_each(|line| self.fail("ownership", line));
+        self.taken_is_let_go();
         let deleted: Vec<String> = self
             .ours()
             .filter(|mutation| mutation.operation.contains(":Delete"))
@@ -142,6 +143,24 @@ impl Case<'_> {
         let changed = self.played.twin.audit().history.iter().filter(|change| change.resource.contains(BYSTANDER));
         if changed.clone().any(|change| change.from != 0) {
             self.broken.push("ownership: the bystander's values changed".to_owned());
+        }
+    }
+
+    /// What somebody else's tag is put on is left alone from the next look on (a look and its retries last a minute).
+    fn taken_is_let_go(&mut self) {
+        for (at, act) in self.played.foreign.clone() {
+            let name = match act {
+                Foreign::TakeStream => STREAM,
+                Foreign::TakeTable => TABLE,
+                _ => continue,
+            };
+            let later: Vec<String> = self
+                .ours()
+                .filter(|it| it.at > at + SignedDuration::from_mins(1) && !it.operation.starts_with("lambda:"))
+                .filter(|it| it.resource == name || it.resource.ends_with(&format!("/{name}")))
+                .map(|it| format!("taken at {at}: {it:?}"))
+                .collect();
+            later.into_iter().take(1).for_each(|line| self.fail("ownership", line));
         }
     }
 
@@ -207,7 +226,7 @@ impl Case<'_> {
             }
             let Some(code) = &mutation.refused else { continue };
             let meddled = |within: i64| {
-                self.played.foreign.iter().any(|at| {
+                self.played.foreign.iter().any(|(at, _)| {
                     let since = mutation.at.duration_since(*at);
                     !since.is_negative() && since <= SignedDuration::from_secs(within)
                 })

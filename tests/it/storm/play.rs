@@ -11,7 +11,7 @@ use alleycat_operator::{
     cost::PriceSheet,
     daemon::{self, Mode, Report, Stop},
     memory::{Decision, Intent, IntentState, MemStore, Memory, Store, StoreError},
-    model::{MANAGED_BY, ShardCount, TAG_PIPELINE},
+    model::{Facts, MANAGED_BY, ShardCount, TAG_PIPELINE},
     observe,
     plan::{self, Step},
     scale,
@@ -54,10 +54,8 @@ pub struct Played {
     pub watches: Vec<Watch>,
     /// When a store was lost.
     pub stores_lost: Vec<Timestamp>,
-    /// When a life began.
-    pub starts: Vec<Timestamp>,
-    /// Other people's calls that AWS accepted.
-    pub foreign: Vec<Timestamp>,
+    /// What other people did and AWS accepted.
+    pub foreign: Vec<(Timestamp, Foreign)>,
     pub decisions: Vec<Decision>,
     pub log: Vec<String>,
     pub lint: Vec<String>,
@@ -126,7 +124,6 @@ struct Player<'a> {
     store: MemStore,
     watches: Vec<Watch>,
     stores_lost: Vec<Timestamp>,
-    starts: Vec<Timestamp>,
     decisions: Vec<Decision>,
     log: Vec<String>,
     lint: Vec<String>,
@@ -146,7 +143,6 @@ impl<'a> Player<'a> {
             store: MemStore::new(),
             watches: Vec::new(),
             stores_lost: Vec::new(),
-            starts: Vec::new(),
             decisions: Vec::new(),
             log: Vec::new(),
             lint: Vec::new(),
@@ -169,7 +165,6 @@ impl<'a> Player<'a> {
             applied,
             watches: self.watches,
             stores_lost: self.stores_lost,
-            starts: self.starts,
             foreign,
             decisions: self.decisions,
             log: self.log,
@@ -206,11 +201,12 @@ impl<'a> Player<'a> {
     async fn operator(&mut self) -> (Verdict, Timestamp) {
         for life in &self.scenario.applies {
             self.begin(life);
-            let outcome = self.apply(life.until).await;
-            self.note_apply(&outcome);
+            if let Some(outcome) = self.apply(life.until).await {
+                self.note_apply(&outcome);
+            }
         }
         self.host.set_faults(Faults::default());
-        let outcome = self.apply(SignedDuration::from_mins(25)).await;
+        let outcome = self.apply(SignedDuration::from_mins(25)).await.expect("without faults AWS can be read");
         self.note_apply(&outcome);
         if outcome.verdict == Verdict::Done {
             self.second_plan().await;
@@ -226,7 +222,6 @@ impl<'a> Player<'a> {
 
     fn begin(&mut self, life: &Life) {
         self.host.set_faults(life.faults.clone());
-        self.starts.push(self.clock.now());
         if life.store_lost {
             self.keep_decisions();
             self.store = MemStore::new();
@@ -258,10 +253,24 @@ impl<'a> Player<'a> {
         self.store.load(PIPELINE).unwrap().unwrap_or_else(Memory::empty)
     }
 
-    async fn apply(&mut self, timeout: SignedDuration) -> Outcome {
+    /// As the command does it: plan first, stop at a conflict, then do what was shown. `None`: AWS could not be read.
+    async fn apply(&mut self, timeout: SignedDuration) -> Option<Outcome> {
         let aws = self.connect(Allow::Apply).await;
         let store = self.mortal();
         let mut memory = self.remembered();
+        let facts = observe::facts(&aws, &self.scenario.pipeline).await.ok()?;
+        let plan = plan::plan(&self.input(&facts, &memory));
+        if let Some(conflict) = plan.blocked.iter().find(|blocked| blocked.is_conflict()) {
+            return Some(Outcome {
+                verdict: Verdict::Refused(conflict.reason.clone()),
+                performed: Vec::new(),
+                remaining: Vec::new(),
+                blocked: plan.blocked.clone(),
+                failures: Vec::new(),
+                facts: None,
+                elapsed: SignedDuration::ZERO,
+            });
+        }
         let mut context = apply::Context {
             aws: &aws,
             store: &store,
@@ -269,11 +278,25 @@ impl<'a> Player<'a> {
             pipeline: &self.scenario.pipeline,
             policy: &self.scenario.policy,
             prices: &self.prices,
-            approved: None,
+            approved: Some(&plan),
             timeout,
             stop: watch::channel(false).1,
         };
-        apply::run(&mut context, Goal::Provision, &mut |_| {}).await
+        Some(apply::run(&mut context, Goal::Provision, &mut |_| {}).await)
+    }
+
+    fn input<'b>(&'b self, facts: &'b Facts, memory: &Memory) -> plan::Input<'b> {
+        let now = self.clock.now();
+        plan::Input {
+            pipeline: &self.scenario.pipeline,
+            facts,
+            targets: None,
+            ledger_used: scale::reshards_used(&memory.reshards, now),
+            exhausted_until: memory.reshards.exhausted_until,
+            prices: &self.prices,
+            policy: &self.scenario.policy,
+            now,
+        }
     }
 
     fn note_apply(&mut self, outcome: &Outcome) {
@@ -289,18 +312,10 @@ impl<'a> Player<'a> {
         let facts = observe::facts(&aws, &self.scenario.pipeline).await.unwrap();
         let mut memory = self.remembered();
         scale::remember(&mut memory, &self.scenario.policy, &facts, self.clock.now());
-        let input = plan::Input {
-            pipeline: &self.scenario.pipeline,
-            facts: &facts,
-            targets: None,
-            ledger_used: scale::reshards_used(&memory.reshards, self.clock.now()),
-            exhausted_until: memory.reshards.exhausted_until,
-            prices: &self.prices,
-            policy: &self.scenario.policy,
-            now: self.clock.now(),
-        };
+        let input = self.input(&facts, &memory);
         let plan = plan::plan(&input);
-        self.lint.extend(plan::lint(&plan, &input));
+        let found = plan::lint(&plan, &input);
+        self.lint.extend(found);
         if self.scenario.is_alone() && !plan.changes.is_empty() {
             self.lint.push(format!("after apply the plan still wants {:#?}", plan.changes));
         }
@@ -385,7 +400,7 @@ fn note(report: &Report, log: &mut Vec<String>, lint: &mut Vec<String>) {
 }
 
 /// What happens around the operator: samples each whole minute, and other people's hands.
-async fn world(scenario: &Scenario, host: &Host, clock: &Clock) -> (Vec<Sample>, Vec<Timestamp>) {
+async fn world(scenario: &Scenario, host: &Host, clock: &Clock) -> (Vec<Sample>, Vec<(Timestamp, Foreign)>) {
     let start = scenario.world.start;
     let minutes = (0..=scenario.minutes).map(|minute| (SignedDuration::from_mins(minute), None));
     let acts = scenario.foreign.iter().map(|(at, act)| (*at, Some(*act)));
@@ -399,7 +414,7 @@ async fn world(scenario: &Scenario, host: &Host, clock: &Clock) -> (Vec<Sample>,
             None => samples.push(host.with(|twin| sample(twin, at))),
             Some(act) => {
                 if host.with(|twin| meddle(twin, act)).is_ok() {
-                    foreign.push(at);
+                    foreign.push((at, act));
                 }
             }
         }
@@ -413,6 +428,12 @@ fn meddle(twin: &mut Twin, act: Foreign) -> Result<(), String> {
             let open = twin.plane().shards(STREAM).iter().filter(|shard| shard.open).count() as u32;
             let target = ShardCount(if up { open + open.div_ceil(2) } else { open.div_ceil(2) });
             twin.foreign_reshard(STREAM, target.get())
+        }
+        Foreign::TakeStream => twin.foreign_tag_stream(STREAM, TAG_PIPELINE, "other"),
+        Foreign::TakeTable => {
+            let arn = format!("arn:aws:dynamodb:us-east-2:123456789012:table/{TABLE}");
+            let input = json!({"ResourceArn": arn, "Tags": [{"Key": TAG_PIPELINE, "Value": "other"}]});
+            twin.foreign_call("dynamodb", "TagResource", input)
         }
         Foreign::Capacity(write) => {
             let throughput = json!({"ReadCapacityUnits": 5, "WriteCapacityUnits": write});

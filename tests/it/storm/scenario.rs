@@ -78,6 +78,10 @@ pub enum Foreign {
     Reshard { up: bool },
     /// Sets the table's write capacity.
     Capacity(u64),
+    /// Puts another pipeline's tag on the stream.
+    TakeStream,
+    /// Puts another pipeline's tag on the table.
+    TakeTable,
 }
 
 impl Scenario {
@@ -455,7 +459,13 @@ fn foreign(rng: &mut Rng, calm_from: i64) -> Vec<(SignedDuration, Foreign)> {
         .map(|_| {
             let at = SignedDuration::from_secs(rng.range(240, (calm_from * 60).max(241)));
             let up = rng.chance(0.5);
-            (at, if rng.chance(0.8) { Foreign::Reshard { up } } else { Foreign::Capacity(rng.range(1, 200) as u64) })
+            let act = match rng.range(0, 19) {
+                0 => Foreign::TakeStream,
+                1 => Foreign::TakeTable,
+                2..=4 => Foreign::Capacity(rng.range(1, 200) as u64),
+                _ => Foreign::Reshard { up },
+            };
+            (at, act)
         })
         .collect();
     acts.sort_by_key(|(at, _)| *at);
