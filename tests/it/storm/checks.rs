@@ -350,9 +350,11 @@ impl Case<'_> {
                 continue;
             }
             let (Some(before), Some(after)) = (self.sample_before(minute), self.sample_before(end)) else { continue };
-            let rejected = self.sample_before(act.asked).map_or(0, |now| now.rejected) > before.rejected.saturating_sub(1)
+            let rejected = self.sample_before(act.asked).map_or(0, |now| now.rejected)
+                > before.rejected.saturating_sub(1)
                 && self.sample_before(act.asked).is_some_and(|now| {
-                    self.sample_before(minute - SignedDuration::from_mins(2)).is_some_and(|then| now.rejected > then.rejected)
+                    self.sample_before(minute - SignedDuration::from_mins(2))
+                        .is_some_and(|then| now.rejected > then.rejected)
                 });
             // Rejected records are lost for good: shards do not wait for the table then.
             if after.throttles > before.throttles && !(act.is_shards() && rejected) {
@@ -381,7 +383,8 @@ impl Case<'_> {
                 self.broken.push(format!("records: {} skipped in {uuid}", mapping.skipped));
             }
         }
-        let mappings = self.ours().filter(|it| it.operation == "lambda:CreateEventSourceMapping" && it.refused.is_none());
+        let mappings =
+            self.ours().filter(|it| it.operation == "lambda:CreateEventSourceMapping" && it.refused.is_none());
         if mappings.count() > pipeline.consumers.len() {
             self.fail("records", "a mapping was created twice");
         }

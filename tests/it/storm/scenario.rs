@@ -6,7 +6,9 @@ use alleycat_operator::{
     spec::{self, Pipeline, ScalingPolicy},
     twin::{
         Crash, Fault, Faults, MetricFault, Moment, Which, World,
-        world::{ExternalReader, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings},
+        world::{
+            ExternalReader, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
+        },
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -135,14 +137,7 @@ impl Scenario {
     }
 }
 
-fn world(
-    rng: &mut Rng,
-    start: Timestamp,
-    consumers: usize,
-    has_table: bool,
-    minutes: i64,
-    calm_from: i64,
-) -> World {
+fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, minutes: i64, calm_from: i64) -> World {
     let mut producers = Vec::new();
     let racing = rng.chance(0.35);
     if racing {
@@ -442,7 +437,9 @@ fn metric_faults(rng: &mut Rng, start: Timestamp, calm_from: i64) -> Vec<MetricF
             MetricFault {
                 from_ms: ms(from),
                 to_ms: ms(to),
-                namespace: rng.pick(&[None, Some("AWS/Kinesis"), Some("AWS/Lambda"), Some("AWS/DynamoDB")]).map(Into::into),
+                namespace: rng
+                    .pick(&[None, Some("AWS/Kinesis"), Some("AWS/Lambda"), Some("AWS/DynamoDB")])
+                    .map(Into::into),
                 delay_seconds: rng.chance(0.4).then(|| rng.range(30, 200) as u32),
             }
         })
