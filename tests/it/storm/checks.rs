@@ -17,6 +17,9 @@ use super::{
     scenario::{BYSTANDER, Existing, Foreign, INDEX, STREAM, Scenario, TABLE},
 };
 
+/// The last minutes of a run in which nothing may be called any more.
+const QUIET: i64 = 10;
+
 /// A change of a capacity value with the request that caused it.
 #[derive(Debug, Clone)]
 pub struct Act {
@@ -43,7 +46,10 @@ pub struct Case<'a> {
     pub broken: Vec<String>,
 }
 
-pub fn all(scenario: &Scenario, played: &Played) -> Vec<String> {
+/// What happened, by kind, to show that the storm does reach every guard.
+pub type Tally = BTreeMap<String, u64>;
+
+pub fn all(scenario: &Scenario, played: &Played) -> (Vec<String>, Tally) {
     let mut case = Case { scenario, played, acts: Vec::new(), broken: Vec::new() };
     case.pair();
     case.apply_ended_well();
@@ -58,7 +64,8 @@ pub fn all(scenario: &Scenario, played: &Played) -> Vec<String> {
     case.one_at_a_time();
     case.calm();
     case.broken.extend(played.lint.iter().map(|line| format!("lint: {line}")));
-    case.broken
+    let tally = case.tally();
+    (case.broken, tally)
 }
 
 impl Case<'_> {
@@ -104,6 +111,39 @@ impl Case<'_> {
             }
         }
         lost.into_iter().for_each(|line| self.fail("audit", line));
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::new();
+        let mut count = |what: String| *tally.entry(what).or_default() += 1;
+        for act in self.acts.iter().filter(|act| !act.foreign && act.asked >= self.played.daemon_from) {
+            let way = if act.lowers() { "lowered" } else { "raised" };
+            count(format!("{} {way}", act.change.field));
+        }
+        for hold in &self.played.holds {
+            count(format!("runs held: {hold}"));
+        }
+        for mutation in self.ours().filter(|mutation| mutation.refused.is_some()) {
+            count(format!("refused by AWS: {}", mutation.operation));
+        }
+        for watch in &self.played.watches {
+            count(format!("watched: {}", watch.what));
+        }
+        for (name, times) in [
+            ("stores lost", self.played.stores_lost.len()),
+            ("crashes", self.played.crashes),
+            ("acts of others", self.played.foreign.len()),
+            ("runs refused", usize::from(self.scenario.is_refused())),
+            (
+                "runs with an adopted stream",
+                usize::from(matches!(self.scenario.existing, Existing::Untagged(_)) && !self.scenario.is_refused()),
+            ),
+            ("runs with all ten reshards used", usize::from(self.played.used >= 10)),
+            ("runs that came to rest in the end", usize::from(self.rests())),
+        ] {
+            (0..times).for_each(|_| count(name.to_owned()));
+        }
+        tally
     }
 
     fn apply_ended_well(&mut self) {
@@ -404,19 +444,27 @@ impl Case<'_> {
         }
     }
 
-    /// After the faults and with steady traffic the operator comes to rest.
-    fn calm(&mut self) {
+    /// The calm lasts for the longest window, the drained time and half an hour, and then the quiet ten minutes.
+    fn needed(&self) -> i64 {
         let policy = &self.scenario.policy;
         let windows = policy
             .shard_stabilization_seconds
             .max(policy.write_stabilization_seconds)
             .max(policy.factor_stabilization_seconds);
-        let needed = i64::from(windows) / 60 + i64::from(policy.drained_for_seconds) / 60 + 30;
-        let quiet = 10;
-        if self.scenario.minutes - self.scenario.calm_from < needed + quiet {
+        i64::from(windows) / 60 + i64::from(policy.drained_for_seconds) / 60 + 30
+    }
+
+    fn rests(&self) -> bool {
+        self.scenario.minutes - self.scenario.calm_from >= self.needed() + QUIET
+    }
+
+    /// After the faults and with steady traffic the operator comes to rest.
+    fn calm(&mut self) {
+        if !self.rests() {
             return;
         }
-        let from = self.scenario.end() - SignedDuration::from_mins(quiet);
+        let needed = self.needed();
+        let from = self.scenario.end() - SignedDuration::from_mins(QUIET);
         let late: Vec<String> = self
             .ours()
             .filter(|mutation| mutation.at >= from)

@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use checks::Tally;
 use scenario::Scenario;
 
 const RUNS: u64 = 1_000;
@@ -29,10 +30,10 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Plays one seed; what is broken, one line each.
-fn run(seed: u64, twice: bool, tell: bool) -> Vec<String> {
+fn run(seed: u64, twice: bool, tell: bool) -> (Vec<String>, Tally) {
     let scenario = Scenario::of(seed);
     let played = play::play(&scenario);
-    let mut broken = checks::all(&scenario, &played);
+    let (mut broken, tally) = checks::all(&scenario, &played);
     if twice {
         let again = play::play(&scenario);
         if again.twin.to_bytes() != played.twin.to_bytes() {
@@ -45,19 +46,45 @@ fn run(seed: u64, twice: bool, tell: bool) -> Vec<String> {
     if tell {
         eprintln!("{}", checks::story(&scenario, &played));
     }
-    broken
+    (broken, tally)
 }
+
+/// What a thousand runs must have met, or they prove little.
+const MET: [&str; 21] = [
+    "shards raised",
+    "shards lowered",
+    "parallelizationFactor raised",
+    "parallelizationFactor lowered",
+    "writeCapacity raised",
+    "writeCapacity lowered",
+    "readCapacity raised",
+    "readCapacity lowered",
+    "batchSize raised",
+    "runs held: blind",
+    "runs held: in-transition",
+    "runs held: not-the-bottleneck",
+    "runs held: quota",
+    "runs held: scale-in",
+    "runs held: sink-first",
+    "stores lost",
+    "crashes",
+    "acts of others",
+    "runs refused",
+    "runs with an adopted stream",
+    "runs that came to rest in the end",
+];
 
 #[test]
 fn storm() {
     if let Some(seed) = number("STORM_SEED") {
-        let broken = run(seed, true, true);
+        let (broken, _) = run(seed, true, true);
         assert!(broken.is_empty(), "seed {seed}:\n  {}", broken.join("\n  "));
         return;
     }
     let (from, runs) = (number("STORM_FROM").unwrap_or(0), number("STORM_RUNS").unwrap_or(RUNS));
     let next = AtomicU64::new(from);
     let failures: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+    let met: Mutex<Tally> = Mutex::new(Tally::new());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -67,7 +94,10 @@ fn storm() {
                         break;
                     }
                     let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed % TWICE == 0, false)));
-                    let broken = result.unwrap_or_else(|_| vec!["it panicked".to_owned()]);
+                    let (broken, tally) = result.unwrap_or_else(|_| (vec!["it panicked".to_owned()], Tally::new()));
+                    let mut met = met.lock().unwrap();
+                    tally.into_iter().for_each(|(what, times)| *met.entry(what).or_default() += times);
+                    drop(met);
                     failures.lock().unwrap().extend(broken.into_iter().map(|line| (seed, line)));
                 }
             });
@@ -76,5 +106,10 @@ fn storm() {
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     let lines: Vec<String> = failures.iter().map(|(seed, line)| format!("STORM_SEED={seed}: {line}")).collect();
+    let met = met.into_inner().unwrap();
+    eprintln!("{runs} runs met {met:#?}");
     assert!(lines.is_empty(), "{} rules broken in {runs} runs:\n{}", lines.len(), lines.join("\n"));
+    let missing: Vec<&str> =
+        MET.into_iter().filter(|what| runs >= RUNS && met.get(*what).is_none_or(|n| *n < 10)).collect();
+    assert!(missing.is_empty(), "{runs} runs hardly met {missing:?}");
 }

@@ -3,7 +3,7 @@
 //! What is kept for the checks comes from AWS's side: the twin's audit and counters, sampled each minute. Of the
 //! operator's own words only what it performed is kept, to explain a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alleycat_operator::{
     apply::{self, Goal, Outcome, Verdict},
@@ -59,6 +59,11 @@ pub struct Played {
     pub decisions: Vec<Decision>,
     pub log: Vec<String>,
     pub lint: Vec<String>,
+    /// The guards that held something back.
+    pub holds: BTreeSet<String>,
+    pub crashes: usize,
+    /// Most UpdateShardCount calls that the operator ever thought used.
+    pub used: u32,
     pub last: Option<Report>,
     pub memory: Memory,
 }
@@ -127,6 +132,9 @@ struct Player<'a> {
     decisions: Vec<Decision>,
     log: Vec<String>,
     lint: Vec<String>,
+    holds: BTreeSet<String>,
+    crashes: usize,
+    used: u32,
     last: Option<Report>,
 }
 
@@ -146,6 +154,9 @@ impl<'a> Player<'a> {
             decisions: Vec::new(),
             log: Vec::new(),
             lint: Vec::new(),
+            holds: BTreeSet::new(),
+            crashes: 0,
+            used: 0,
             last: None,
         }
     }
@@ -169,6 +180,9 @@ impl<'a> Player<'a> {
             decisions: self.decisions,
             log: self.log,
             lint: self.lint,
+            holds: self.holds,
+            crashes: self.crashes,
+            used: self.used,
             last: self.last,
             memory: self.store.load(PIPELINE).unwrap().unwrap_or_else(Memory::empty),
         }
@@ -345,12 +359,16 @@ impl<'a> Player<'a> {
         let (sender, flag) = watch::channel(false);
         let until = Stop { flag, at: Some(self.scenario.world.start + life.until) };
         let (host, log, lint, last) = (&self.host, &mut self.log, &mut self.lint, &mut self.last);
+        let (holds, used) = (&mut self.holds, &mut self.used);
         log.push(format!("{} a life begins: {life:?}", self.clock.now()));
         let mut hear = |report: &Report| {
             if host.crashed() {
                 let _ = sender.send(true);
             }
             note(report, log, lint);
+            holds.extend(report.sizing.holds.iter().map(|hold| hold.guard.clone()));
+            let left = report.sizing.terms.iter().find(|term| term.name == "UpdateShardCount calls left");
+            *used = (*used).max(left.map_or(0, |left| 10 - left.value as u32));
             *last = Some(report.clone());
         };
         let interval = SignedDuration::from_mins(1);
@@ -367,6 +385,7 @@ impl<'a> Player<'a> {
             &mut hear,
         )
         .await;
+        self.crashes += usize::from(self.host.crashed());
         if life.watching != Watching::No {
             let watch = self.watch(&format!("daemon, {:?}", life.watching), before);
             self.watches.push(watch);
