@@ -3,6 +3,8 @@
 //! The factor acts on existing shards at once and costs nothing by itself, but every slot that writes per
 //! batch carries its own cost on the table: `size` checks that before a raise.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     diagnose::{ConsumerLoad, Diagnosis, Finding},
     memory::Memory,
@@ -50,6 +52,7 @@ pub(super) struct ConsumerInputs<'a> {
     pub(super) load: &'a ConsumerLoad,
     pub(super) findings: &'a [Finding],
     pub(super) memory: &'a Memory,
+    pub(super) now: Timestamp,
     /// Records/s expected to come in.
     pub(super) expected: f64,
     /// A table this consumer writes to throttles writes for provisioned throughput.
@@ -148,6 +151,9 @@ fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
     let live = inputs.mapping.batch_size;
     let timeout_ms = inputs.function.map(|function| f64::from(function.timeout_seconds) * 1000.0);
     let times_out = inputs.load.duration_max_ms.zip(timeout_ms).is_some_and(|(longest, limit)| longest >= 0.98 * limit);
+    if times_out && inputs.load.error_ratio > 0.0 && live > bounds.initial {
+        return (bounds.initial, "the larger batches run into the timeout, and a batch is retried whole".to_owned());
+    }
     if times_out && inputs.load.error_ratio > 0.0 && !inputs.sink_throttled {
         let half = BatchSize((live.get() / 2).max(1));
         return (bounds.clamp(half), "batches run into the timeout although no table throttles".to_owned());
@@ -162,10 +168,19 @@ fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
     (bounds.clamp(live), "inside its bounds".to_owned())
 }
 
+/// Key of the moment the batch size was last lowered, in the memory's changes: it is not raised again for a day.
+pub(super) fn batch_lowered(consumer: &str) -> String {
+    format!("mapping/{consumer} batchSize lowered")
+}
+
 /// The batch that takes a poll's records in one invocation, as far as the timeout leaves room; `None` when it
 /// is not clearly larger, or the past was not steady.
 fn fewer_invocations(inputs: &ConsumerInputs<'_>, timeout_ms: Option<f64>) -> Option<(BatchSize, String)> {
     let (steady, timeout_ms) = (inputs.load.steady.filter(|_| !inputs.load.lagging)?, timeout_ms?);
+    let lowered = inputs.memory.last_change.get(&batch_lowered(&inputs.consumer.name));
+    if inputs.sink_throttled || lowered.is_some_and(|at| inputs.now < *at + SignedDuration::from_hours(24)) {
+        return None;
+    }
     let live = f64::from(inputs.mapping.batch_size.get());
     let slots = f64::from(inputs.stream.open_shards.get() * inputs.mapping.parallelization_factor.get());
     let per_poll = inputs.expected / slots;

@@ -165,6 +165,7 @@ pub(super) fn collect_readers<'a>(
     memory: &Memory,
     sinks: &[Sink<'_>],
     expected: f64,
+    now: Timestamp,
     sizing: &mut Sizing,
 ) -> Vec<Reader<'a>> {
     let Some(stream) = &facts.stream else { return Vec::new() };
@@ -184,6 +185,7 @@ pub(super) fn collect_readers<'a>(
                 load,
                 findings,
                 memory,
+                now,
                 expected,
                 sink_throttled: sinks.iter().filter(own).any(Sink::throttled),
                 sink_limited: sinks.iter().filter(own).any(Sink::limited),
