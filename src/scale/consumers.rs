@@ -19,6 +19,8 @@ const BUSY: f64 = 0.85;
 
 /// Share of the timeout that the longest invocation may take in a larger batch, in proportion.
 const ROOM: f64 = 0.5;
+/// Polls are not equally far apart: a batch this much above the mean takes nearly every poll whole.
+const UNEVEN: f64 = 1.25;
 /// A larger batch must be larger by this factor: a change of the mapping stops its polling for a moment.
 const WORTH_A_CHANGE: f64 = 2.0;
 
@@ -185,7 +187,7 @@ fn fewer_invocations(inputs: &ConsumerInputs<'_>, timeout_ms: Option<f64>) -> Op
     let slots = f64::from(inputs.stream.open_shards.get() * inputs.mapping.parallelization_factor.get());
     let per_poll = inputs.expected / slots;
     let room = live * ROOM * timeout_ms / steady.longest_ms.max(1.0);
-    let larger = inputs.consumer.batch_size.clamp(BatchSize(per_poll.min(room) as u32));
+    let larger = inputs.consumer.batch_size.clamp(BatchSize((per_poll * UNEVEN).min(room) as u32));
     (f64::from(larger.get()) >= WORTH_A_CHANGE * live).then(|| {
         let reason = format!(
             "a poll brings {per_poll:.0} records; the longest invocation took {:.1} of {:.0} s",

@@ -46,6 +46,8 @@ pub(super) struct Cycle<'a> {
     pub(super) expected: f64,
     pub(super) readers: Vec<Reader<'a>>,
     pub(super) sinks: Vec<Sink<'a>>,
+    /// A sink throttles writes although its last change has taken effect.
+    pub(super) throttled: bool,
     /// UpdateShardCount calls left.
     pub(super) calls_left: u32,
     pub(super) now: Timestamp,

@@ -68,6 +68,13 @@ impl Sink<'_> {
         self.load.as_ref().is_some_and(|load| load.write_throttles > 0.0)
     }
 
+    /// Whether writes were throttled after the last change of the capacity had taken effect.
+    pub(super) fn still_throttled(&self, memory: &Memory) -> bool {
+        let changed = memory.last_change.get(&field(&self.resource, Side::Write)).copied();
+        let newest = self.load.as_ref().and_then(|load| load.last_write_throttle);
+        self.throttled() && newest.is_some_and(|at| changed.is_none_or(|change| at > change + EFFECTIVE_AFTER))
+    }
+
     /// Whether it is short and at its upper bound.
     pub(super) fn limited(&self) -> bool {
         self.throttled() && self.capacity.write >= self.write_bounds.max

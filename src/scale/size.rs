@@ -43,7 +43,9 @@ pub fn size(
     let readers =
         cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, now, &mut sizing);
     let calls_left = ledger::MAX_RESHARDS_PER_DAY.saturating_sub(ledger::reshards_used(&memory.reshards, now));
-    let cycle = Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, calls_left, now };
+    let throttled = sinks.iter().any(|sink| sink.still_throttled(memory));
+    let cycle =
+        Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, throttled, calls_left, now };
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
     let for_consumers =
         cycle.readers.iter().filter_map(|reader| reader.demand.as_ref()).map(|it| it.shards).fold(0.0, f64::max);
@@ -280,6 +282,10 @@ impl Cycle<'_> {
         if !self.load.rejecting {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
+            }
+            if self.throttled {
+                // Whatever the fit says: what throttles now does not carry more readers.
+                return refuse("sink-first", "a table throttles, and more shards are more writers");
             }
             if !self.fits(wanted, Room::Live) {
                 return refuse("sink-first", "the table is raised before its writers");

@@ -21,4 +21,5 @@ mod memory;
 mod plan;
 mod plane;
 mod spec;
+mod storm;
 mod twin;
