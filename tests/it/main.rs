@@ -19,5 +19,6 @@ mod manifests;
 mod memory;
 mod plan;
 mod plane;
+mod service;
 mod spec;
 mod twin;
