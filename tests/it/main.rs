@@ -17,6 +17,7 @@ mod house;
 mod iam;
 mod manifests;
 mod memory;
+mod picture;
 mod plan;
 mod plane;
 mod service;
