@@ -126,6 +126,8 @@ async fn one_daemon_pass_scales_stream_and_table(aws: &Ministack) {
 
     let watch = aws.operator(&["daemon", &spec, "--once", "--observe"]).await;
     ended(&watch, 0);
+    assert!(watch.stdout.contains("would change: stream/wire-stream: shards 2 -> 4 ("), "{watch}");
+    assert!(watch.stdout.contains("writeCapacity 30 -> 68 ("), "{watch}");
     assert_eq!((open_shards(aws).await, capacity(&table(aws).await)), (2, (20, 30)), "observing changes nothing");
 
     let pass = aws.operator(&["daemon", &spec, "--once"]).await;
