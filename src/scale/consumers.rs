@@ -15,6 +15,11 @@ use super::Term;
 /// Busy share of the slots above which a lagging consumer of unknown speed gets twice the slots.
 const BUSY: f64 = 0.85;
 
+/// Share of the timeout that the longest invocation may take in a larger batch, in proportion.
+const ROOM: f64 = 0.5;
+/// A larger batch must be larger by this factor: a change of the mapping stops its polling for a moment.
+const WORTH_A_CHANGE: f64 = 2.0;
+
 /// What a consumer needs, inside its bounds, before guards.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ConsumerDemand {
@@ -134,9 +139,10 @@ fn no_raise(inputs: &ConsumerInputs<'_>) -> Option<String> {
         .map(|finding| format!("not the bottleneck: {}", finding.summary))
 }
 
-/// Batch size: smaller when batches run into the timeout on their own account; larger when the consumer lags
-/// and more slots are not to be had (one at a time, or a table at its bound), because a larger batch spreads
-/// what an invocation costs over more records.
+/// Batch size: smaller when batches run into the timeout on their own account. Larger when the consumer lags and
+/// more slots are not to be had (one at a time, or a table at its bound): a larger batch spreads what an
+/// invocation costs over more records. Larger also when each poll brings several batches and the longest
+/// invocation leaves room: the same work in fewer invocations costs less.
 fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
     let bounds = inputs.consumer.batch_size;
     let live = inputs.mapping.batch_size;
@@ -150,5 +156,27 @@ fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
         let double = BatchSize(live.get().saturating_mul(2));
         return (bounds.clamp(double), "larger batches do more with as many invocations".to_owned());
     }
+    if let Some((larger, reason)) = fewer_invocations(inputs, timeout_ms) {
+        return (larger, reason);
+    }
     (bounds.clamp(live), "inside its bounds".to_owned())
+}
+
+/// The batch that takes a poll's records in one invocation, as far as the timeout leaves room; `None` when it
+/// is not clearly larger, or the past was not steady.
+fn fewer_invocations(inputs: &ConsumerInputs<'_>, timeout_ms: Option<f64>) -> Option<(BatchSize, String)> {
+    let (steady, timeout_ms) = (inputs.load.steady.filter(|_| !inputs.load.lagging)?, timeout_ms?);
+    let live = f64::from(inputs.mapping.batch_size.get());
+    let slots = f64::from(inputs.stream.open_shards.get() * inputs.mapping.parallelization_factor.get());
+    let per_poll = inputs.expected / slots;
+    let room = live * ROOM * timeout_ms / steady.longest_ms.max(1.0);
+    let larger = inputs.consumer.batch_size.clamp(BatchSize(per_poll.min(room) as u32));
+    (f64::from(larger.get()) >= WORTH_A_CHANGE * live).then(|| {
+        let reason = format!(
+            "a poll brings {per_poll:.0} records; the longest invocation took {:.1} of {:.0} s",
+            steady.longest_ms / 1000.0,
+            timeout_ms / 1000.0
+        );
+        (larger, reason)
+    })
 }

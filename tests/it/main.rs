@@ -11,6 +11,7 @@ mod apply;
 mod bench;
 mod cli;
 mod daemon;
+mod demo;
 mod docs;
 mod emulators;
 mod house;
