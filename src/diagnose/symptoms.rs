@@ -118,8 +118,8 @@ pub fn consumer_load(
     consumer: &ConsumerSpec,
 ) -> Option<ConsumerLoad> {
     let own = signals.consumers.get(&consumer.name)?;
-    // A function that is not invoked publishes no age. The stream-wide age covers every shared reader, so it is an
-    // upper bound for this one; at zero it proves that nothing waits.
+    // A function that is not invoked publishes no age. The stream-wide age covers every shared reader; at zero it
+    // proves that nothing waits.
     let age = if own.iterator_age_ms.is_fresh() {
         &own.iterator_age_ms
     } else if signals.stream.iterator_age_ms.is_fresh() {
@@ -127,7 +127,10 @@ pub fn consumer_load(
     } else {
         return None;
     };
-    let age_seconds = newest(age, signals.newest_expected, 2).into_iter().fold(0.0, f64::max) / 1000.0;
+    // What the function itself said last still counts: what is read already may wait to be processed.
+    let own_newest = newest(&own.iterator_age_ms, signals.newest_expected, 2);
+    let newest_two = newest(age, signals.newest_expected, 2).into_iter().chain(own_newest);
+    let age_seconds = newest_two.fold(0.0, f64::max) / 1000.0;
     let age_slope = slope(age, signals.newest_expected);
     let objective = pipeline.objectives.iterator_age.as_secs_f64();
     let lagging = age_seconds > policy.lagging_ratio * objective || (age_seconds > 30.0 && age_slope > 0.2);

@@ -46,6 +46,8 @@ pub(super) struct Cycle<'a> {
     pub(super) expected: f64,
     pub(super) readers: Vec<Reader<'a>>,
     pub(super) sinks: Vec<Sink<'a>>,
+    /// A sink throttles writes although its last change has taken effect.
+    pub(super) throttled: bool,
     /// UpdateShardCount calls left.
     pub(super) calls_left: u32,
     pub(super) now: Timestamp,
@@ -165,6 +167,7 @@ pub(super) fn collect_readers<'a>(
     memory: &Memory,
     sinks: &[Sink<'_>],
     expected: f64,
+    now: Timestamp,
     sizing: &mut Sizing,
 ) -> Vec<Reader<'a>> {
     let Some(stream) = &facts.stream else { return Vec::new() };
@@ -184,6 +187,7 @@ pub(super) fn collect_readers<'a>(
                 load,
                 findings,
                 memory,
+                now,
                 expected,
                 sink_throttled: sinks.iter().filter(own).any(Sink::throttled),
                 sink_limited: sinks.iter().filter(own).any(Sink::limited),

@@ -68,6 +68,13 @@ impl Sink<'_> {
         self.load.as_ref().is_some_and(|load| load.write_throttles > 0.0)
     }
 
+    /// Whether writes were throttled after the last change of the capacity had taken effect.
+    pub(super) fn still_throttled(&self, memory: &Memory) -> bool {
+        let changed = memory.last_change.get(&field(&self.resource, Side::Write)).copied();
+        let newest = self.load.as_ref().and_then(|load| load.last_write_throttle);
+        self.throttled() && newest.is_some_and(|at| changed.is_none_or(|change| at > change + EFFECTIVE_AFTER))
+    }
+
     /// Whether it is short and at its upper bound.
     pub(super) fn limited(&self) -> bool {
         self.throttled() && self.capacity.write >= self.write_bounds.max
@@ -87,6 +94,8 @@ fn units(model: &DemandModel, inputs: &[SinkInputs]) -> Option<f64> {
 /// What one side of a sink needs and how it got there.
 struct Need {
     value: CapacityUnits,
+    /// Less than this does not last: the mean with its bursts.
+    mean: f64,
     reason: String,
 }
 
@@ -144,7 +153,7 @@ fn need(
     let name = if side == Side::Write { "W" } else { "R" };
     terms.push(Term { name: format!("{name}_need({})", sink.resource), value });
     terms.push(Term { name: format!("{name}_demand({}) units/s", sink.resource), value: demand });
-    Some(Need { value: bounds.clamp(CapacityUnits(value.clamp(1.0, 1e12) as u64)), reason })
+    Some(Need { mean, value: bounds.clamp(CapacityUnits(value.clamp(1.0, 1e12) as u64)), reason })
 }
 
 /// Key of a side of a sink in the memory's windows.
@@ -190,7 +199,8 @@ pub(super) fn decide(
             Side::Read => (sink.capacity.read, sink.read_bounds),
         };
         let slot = if side == Side::Write { &mut targets.write } else { &mut targets.read };
-        if need.value.get() as f64 > live.get() as f64 * DEAD_BAND {
+        let short = need.value > live && need.mean > live.get() as f64;
+        if short || need.value.get() as f64 > live.get() as f64 * DEAD_BAND {
             *slot = Some(Target { value: need.value, reason: need.reason });
             targets.raises = true;
         } else if let Some(highest) = guards::lower_to(memory, &field, keep, now) {

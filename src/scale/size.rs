@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Sizing, Target, Term,
+    Sizing, Target, Term, consumers,
     cycle::{self, Configuration, Cycle, Reader},
     guards::{self, SHARDS, hold},
     ledger,
@@ -41,9 +41,11 @@ pub fn size(
     let sinks = cycle::collect_sinks(pipeline, facts, signals, memory);
     let expected = stream::expected_records(policy, &load, live.open_shards);
     let readers =
-        cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, &mut sizing);
+        cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, now, &mut sizing);
     let calls_left = ledger::MAX_RESHARDS_PER_DAY.saturating_sub(ledger::reshards_used(&memory.reshards, now));
-    let cycle = Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, calls_left, now };
+    let throttled = sinks.iter().any(|sink| sink.still_throttled(memory));
+    let cycle =
+        Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, throttled, calls_left, now };
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
     let for_consumers =
         cycle.readers.iter().filter_map(|reader| reader.demand.as_ref()).map(|it| it.shards).fold(0.0, f64::max);
@@ -165,6 +167,9 @@ impl Cycle<'_> {
             }
             if reader.mapping.state.is_settled() && demand.batch != reader.mapping.batch_size {
                 memory.last_change.insert(format!("{id} batchSize"), self.now);
+                if demand.batch < reader.mapping.batch_size {
+                    memory.last_change.insert(consumers::batch_lowered(&reader.spec.name), self.now);
+                }
                 sizing.targets.consumers.entry(reader.spec.name.clone()).or_default().batch_size =
                     Some(Target { value: demand.batch, reason: demand.batch_reason.clone() });
             }
@@ -277,6 +282,10 @@ impl Cycle<'_> {
         if !self.load.rejecting {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
+            }
+            if self.throttled {
+                // Whatever the fit says: what throttles now does not carry more readers.
+                return refuse("sink-first", "a table throttles, and more shards are more writers");
             }
             if !self.fits(wanted, Room::Live) {
                 return refuse("sink-first", "the table is raised before its writers");

@@ -287,9 +287,9 @@ fn the_table_is_raised_before_the_shards_that_cost_it_more() {
     assert!(findings.iter().any(|finding| finding.diagnosis == Diagnosis::SinkShort));
     assert_eq!(shards(&first), None);
     assert!(held(&first, "sink-first"), "{:?}", first.holds);
-    // Two shards are polled twice a second: 96 units/s on the table, 48 on the index, at 90 %.
-    assert_eq!(write(&first), Some(107));
-    assert_eq!(index_write(&first), Some(54));
+    // Two shards are polled twice a second: 96 units/s on the table, 48 on the index, at 85 %.
+    assert_eq!(write(&first), Some(113));
+    assert_eq!(index_write(&first), Some(57));
     scene.set_write(113, 57);
     let (_, second) = scene.cycle(&Load::race());
     assert_eq!(shards(&second), Some(2), "{:?}", second.holds);
@@ -312,6 +312,34 @@ fn rejected_records_do_not_wait_for_the_table() {
     let (_, sizing) = scene.cycle(&Load { rejected: 30.0, ..Load::race() });
     assert_eq!(shards(&sizing), Some(2));
     assert!(write(&sizing).is_some());
+}
+
+#[test]
+fn shards_are_not_raised_while_a_table_at_its_bound_throttles() {
+    let mut scene = Scene::new();
+    scene.set_write(4000, 2000);
+    let throttled = Load { throttles: 50.0, ..Load::race() };
+    let (_, sizing) = scene.cycle(&throttled);
+    assert_eq!(shards(&sizing), None);
+    assert!(held(&sizing, "sink-first"), "{:?}", sizing.holds);
+    let (_, sizing) = scene.cycle(&Load { rejected: 30.0, ..throttled });
+    assert_eq!(shards(&sizing), Some(2), "records lost for good do not wait");
+}
+
+#[test]
+fn what_a_function_said_last_counts_when_it_is_silent() {
+    let mut scene = Scene::new();
+    let behind = Load { age_seconds: 100.0, ..Load::race() };
+    let mut signals = scene.signals(&behind);
+    let own = signals.consumers.values_mut().map(|consumer| &mut consumer.iterator_age_ms);
+    for age in own {
+        // The last batch was 100 s old; in the newest minute it was not invoked.
+        age.points.pop();
+        age.freshness = Freshness::Stale;
+    }
+    signals.stream.iterator_age_ms.points.iter_mut().for_each(|point| point.value = 0.0);
+    learn(&mut scene.memory, &scene.pipeline, &scene.policy, &scene.facts, &signals, scene.now);
+    assert_eq!(scene.memory.drained_since, None);
 }
 
 #[test]

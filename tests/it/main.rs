@@ -23,4 +23,5 @@ mod plan;
 mod plane;
 mod service;
 mod spec;
+mod storm;
 mod twin;

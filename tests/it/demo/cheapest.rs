@@ -54,10 +54,14 @@ pub fn search() -> Fixed {
 fn fit(candidate: &Fixed) -> Option<Fixed> {
     const PLENTY: u64 = 400;
     let with = |write, index_write| Fixed { write, index_write, ..candidate.clone() };
-    run(&with(PLENTY, PLENTY))?;
-    let write = least(20, PLENTY, |write| run(&with(write, PLENTY)).is_some());
-    let index_write = least(10, PLENTY, |index| run(&with(write, index)).is_some());
-    let second_hour_usd = run(&with(write, index_write))?;
+    run(&with(PLENTY, PLENTY), 1)?;
+    let mut write = least(20, PLENTY, |write| run(&with(write, PLENTY), 1).is_some());
+    let mut index_write = least(10, PLENTY, |index| run(&with(write, index), 1).is_some());
+    // It must hold with every noise that the operator is judged by.
+    while let Some(seed) = (0..20).find(|seed| run(&with(write, index_write), *seed).is_none()) {
+        if run(&with(write, PLENTY), seed).is_none() { write += 1 } else { index_write += 1 }
+    }
+    let second_hour_usd = run(&with(write, index_write), 1)?;
     Some(Fixed { second_hour_usd, ..with(write, index_write) })
 }
 
@@ -74,9 +78,9 @@ fn least(mut too_little: u64, mut most: u64, enough: impl Fn(u64) -> bool) -> u6
 }
 
 /// Plays two hours; the cost of the second, or `None` when an objective is missed.
-fn run(fixed: &Fixed) -> Option<f64> {
+fn run(fixed: &Fixed, seed: u64) -> Option<f64> {
     let world = World::alleycat();
-    let mut plane = Plane::new(&world, 1);
+    let mut plane = Plane::new(&world, seed);
     let start = plane.now_ms();
     plane.create_stream("alleycat", fixed.shards, 24);
     let gsis = BTreeMap::from([(INDEX.to_owned(), (10, fixed.index_write))]);

@@ -1,0 +1,80 @@
+//! The storm: random worlds, specs, API faults, other hands, crashes and restarts, a thousand seeded runs of 30 to
+//! 120 simulated minutes. After each run the rules of the house are checked on AWS's side of the wire.
+//!
+//! A failing run names its seed. `STORM_SEED=17 cargo test storm` plays that one alone and prints what happened;
+//! `STORM_RUNS=50` plays fewer or more; `STORM_FROM=5000` starts at another seed.
+
+mod checks;
+mod play;
+mod rng;
+mod scenario;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use scenario::Scenario;
+
+const RUNS: u64 = 1_000;
+const THREADS: usize = 2;
+/// Every so many runs are played twice: the same seed must give the same bytes.
+const TWICE: u64 = 25;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+/// Plays one seed; what is broken, one line each.
+fn run(seed: u64, twice: bool, tell: bool) -> Vec<String> {
+    let scenario = Scenario::of(seed);
+    let played = play::play(&scenario);
+    let mut broken = checks::all(&scenario, &played);
+    if twice {
+        let again = play::play(&scenario);
+        if again.twin.to_bytes() != played.twin.to_bytes() {
+            broken.push("determinism: played twice, the twin's bytes differ".to_owned());
+        }
+        if again.decisions != played.decisions || again.memory != played.memory {
+            broken.push("determinism: played twice, the decisions differ".to_owned());
+        }
+    }
+    if tell {
+        eprintln!("{}", checks::story(&scenario, &played));
+    }
+    broken
+}
+
+#[test]
+fn storm() {
+    if let Some(seed) = number("STORM_SEED") {
+        let broken = run(seed, true, true);
+        assert!(broken.is_empty(), "seed {seed}:\n  {}", broken.join("\n  "));
+        return;
+    }
+    let (from, runs) = (number("STORM_FROM").unwrap_or(0), number("STORM_RUNS").unwrap_or(RUNS));
+    let next = AtomicU64::new(from);
+    let failures: Mutex<Vec<(u64, String)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + runs {
+                        break;
+                    }
+                    let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed % TWICE == 0, false)));
+                    let broken = result.unwrap_or_else(|_| vec!["it panicked".to_owned()]);
+                    failures.lock().unwrap().extend(broken.into_iter().map(|line| (seed, line)));
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    let lines: Vec<String> = failures.iter().map(|(seed, line)| format!("STORM_SEED={seed}: {line}")).collect();
+    assert!(lines.is_empty(), "{} rules broken in {runs} runs:\n{}", lines.len(), lines.join("\n"));
+}
