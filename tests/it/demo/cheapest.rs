@@ -2,7 +2,9 @@
 //! that the operator's cost is held against.
 //!
 //! "Meets the objectives" is what is asked of the operator: over both hours of races no iterator age above
-//! 60 s, no record rejected, no timeout, no write throttled for provisioned capacity, no read throttled.
+//! 60 s, no record rejected, no timeout, no write throttled for provisioned capacity, no read throttled; and it
+//! must do so with every seed the operator is judged by. `Credit` says whether it may live on the 300 s of
+//! burst credit that a new table starts with: such a configuration holds for the two hours and fails later.
 //! Capacity is searched by bisection (more capacity never throttles more), the rest exhaustively.
 
 use std::collections::BTreeMap;
@@ -31,8 +33,17 @@ pub struct Fixed {
     pub second_hour_usd: f64,
 }
 
+/// Whether a configuration may consume more than it provisions, out of the credit of a new table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credit {
+    /// It may: it need only last for the demo's two hours.
+    Spent,
+    /// The second hour consumes no more than is provisioned: it lasts.
+    Kept,
+}
+
 /// Searches shards 1–2, factor 1–2 and the final results' batch 100–1,000, with the reads at their minimum.
-pub fn search() -> Fixed {
+pub fn search(credit: Credit) -> Fixed {
     let mut candidates = Vec::new();
     for (shards, factor) in [(1, 1), (1, 2), (2, 1)] {
         for finals_batch in [100, 1000] {
@@ -41,8 +52,9 @@ pub fn search() -> Fixed {
     }
     let found: Vec<Fixed> = std::thread::scope(|scope| {
         let (left, right) = candidates.split_at(candidates.len() / 2);
-        let threads: Vec<_> =
-            [left, right].map(|half| scope.spawn(move || half.iter().filter_map(fit).collect::<Vec<_>>())).into();
+        let threads: Vec<_> = [left, right]
+            .map(|half| scope.spawn(move || half.iter().filter_map(|it| fit(it, credit)).collect::<Vec<_>>()))
+            .into();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     found
@@ -51,17 +63,17 @@ pub fn search() -> Fixed {
         .expect("one configuration suffices")
 }
 
-fn fit(candidate: &Fixed) -> Option<Fixed> {
+fn fit(candidate: &Fixed, credit: Credit) -> Option<Fixed> {
     const PLENTY: u64 = 400;
     let with = |write, index_write| Fixed { write, index_write, ..candidate.clone() };
-    run(&with(PLENTY, PLENTY), 1)?;
-    let mut write = least(20, PLENTY, |write| run(&with(write, PLENTY), 1).is_some());
-    let mut index_write = least(10, PLENTY, |index| run(&with(write, index), 1).is_some());
+    run(&with(PLENTY, PLENTY), 1, credit)?;
+    let mut write = least(20, PLENTY, |write| run(&with(write, PLENTY), 1, credit).is_some());
+    let mut index_write = least(10, PLENTY, |index| run(&with(write, index), 1, credit).is_some());
     // It must hold with every noise that the operator is judged by.
-    while let Some(seed) = (0..20).find(|seed| run(&with(write, index_write), *seed).is_none()) {
-        if run(&with(write, PLENTY), seed).is_none() { write += 1 } else { index_write += 1 }
+    while let Some(seed) = (0..20).find(|seed| run(&with(write, index_write), *seed, credit).is_none()) {
+        if run(&with(write, PLENTY), seed, credit).is_none() { write += 1 } else { index_write += 1 }
     }
-    let second_hour_usd = run(&with(write, index_write), 1)?;
+    let second_hour_usd = run(&with(write, index_write), 1, credit)?;
     Some(Fixed { second_hour_usd, ..with(write, index_write) })
 }
 
@@ -78,7 +90,7 @@ fn least(mut too_little: u64, mut most: u64, enough: impl Fn(u64) -> bool) -> u6
 }
 
 /// Plays two hours; the cost of the second, or `None` when an objective is missed.
-fn run(fixed: &Fixed, seed: u64) -> Option<f64> {
+fn run(fixed: &Fixed, seed: u64, credit: Credit) -> Option<f64> {
     let world = World::alleycat();
     let mut plane = Plane::new(&world, seed);
     let start = plane.now_ms();
@@ -116,10 +128,26 @@ fn run(fixed: &Fixed, seed: u64) -> Option<f64> {
             first = meters(&plane);
         }
     }
+    if credit == Credit::Kept && !lasts(&plane, fixed, start + HOUR_MS) {
+        return None;
+    }
     let used = meters(&plane).since(&first);
     let units = (fixed.write + fixed.index_write) as f64;
     let rest = Meters { shard_hours: f64::from(fixed.shards), wcu_hours: units, rcu_hours: 30.0, ..used };
     Some(rest.usd(&PriceSheet::us_east_1()).total_usd)
+}
+
+/// Whether table and index consume no more than is provisioned from `from_ms` on.
+fn lasts(plane: &Plane, fixed: &Fixed, from_ms: i64) -> bool {
+    let mut dimensions = BTreeMap::from([("TableName".to_owned(), TABLE.to_owned())]);
+    let mut within = |provisioned: u64| {
+        let minutes =
+            plane.metrics().get("AWS/DynamoDB", "ConsumedWriteCapacityUnits", &dimensions, from_ms, plane.now_ms());
+        let consumed: f64 = minutes.iter().map(|(_, stat)| stat.sum as f64).sum();
+        dimensions.insert("GlobalSecondaryIndexName".to_owned(), INDEX.to_owned());
+        consumed <= provisioned as f64 * 60.0 * minutes.len() as f64
+    };
+    within(fixed.write) && within(fixed.index_write)
 }
 
 fn meets(plane: &Plane) -> bool {
