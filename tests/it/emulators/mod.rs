@@ -8,6 +8,7 @@ mod limits;
 mod ministack;
 mod seed;
 
+use alleycat_operator::spec::policy::builtin;
 use aws_sdk_dynamodb::types::{PointInTimeRecoveryStatus, TableDescription};
 use ministack::{Ministack, Run};
 use seed::Load;
@@ -110,8 +111,8 @@ async fn changed_bounds_force_an_update(aws: &Ministack) {
 /// - Shards: ⌈1,900 / (1,000 × 0.55)⌉ = 4, which is also the most one call may reach. Records are being rejected, so
 ///   the raise does not wait for the table.
 /// - Capacity: these minutes cannot tell writes per invocation from writes per record, so the dearer explanation holds:
-///   28.5 / 2 a batch. Four shards that keep up are invoked 4 times a second: ⌈4 × 14.25 / 0.85⌉ = 68 write units, and
-///   ⌈4 × 4.75 / 0.85⌉ = 23 on the index.
+///   28.5 / 2 a batch. Four shards that keep up are invoked 4 times a second: 4 × 14.25 write units at the policy's
+///   target, and 4 × 4.75 on the index.
 /// - Reads are idle and at their minimum; a slot does 3,000 records/s, so one a shard is enough.
 async fn one_daemon_pass_scales_stream_and_table(aws: &Ministack) {
     let load = Load {
@@ -127,7 +128,7 @@ async fn one_daemon_pass_scales_stream_and_table(aws: &Ministack) {
     let watch = aws.operator(&["daemon", &spec, "--once", "--observe"]).await;
     ended(&watch, 0);
     assert!(watch.stdout.contains("would change: stream/wire-stream: shards 2 -> 4 ("), "{watch}");
-    assert!(watch.stdout.contains("writeCapacity 30 -> 68 ("), "{watch}");
+    assert!(watch.stdout.contains(&format!("writeCapacity 30 -> {} (", units(4.0 * 14.25))), "{watch}");
     assert_eq!((open_shards(aws).await, capacity(&table(aws).await)), (2, (20, 30)), "observing changes nothing");
 
     let pass = aws.operator(&["daemon", &spec, "--once"]).await;
@@ -143,10 +144,17 @@ async fn one_daemon_pass_scales_stream_and_table(aws: &Ministack) {
     says_no_changes(aws, &spec).await;
 }
 
+/// The capacity for a steady demand without bursts, 68 for 57 units/s at 85 %.
+fn units(demand: f64) -> i64 {
+    let policy = builtin("balanced").expect("the standard policy");
+    (demand / policy.write_target_utilization.min(policy.write_mean_utilization)).ceil() as i64
+}
+
 async fn scaled(aws: &Ministack, run: &Run) {
     let table = table(aws).await;
     assert_eq!(open_shards(aws).await, 4, "{run}");
-    assert_eq!((capacity(&table), index_capacity(&table)), ((20, 68), (10, 23)), "(read, write)\n{run}");
+    let (write, index_write) = (units(4.0 * 14.25), units(4.0 * 4.75));
+    assert_eq!((capacity(&table), index_capacity(&table)), ((20, write), (10, index_write)), "(read, write)\n{run}");
     let mappings = aws.lambda().list_event_source_mappings().send().await.unwrap();
     assert_eq!(mappings.event_source_mappings()[0].parallelization_factor(), Some(1), "{run}");
 }
