@@ -13,7 +13,7 @@ use alleycat_operator::{
     cost::{Meters, PriceSheet},
     twin::{
         World,
-        plane::{MappingConfig, Plane, Start, TableConfig},
+        plane::{FunctionTotals, MappingConfig, Plane, Start, TableConfig},
     },
 };
 
@@ -151,7 +151,7 @@ fn lasts(plane: &Plane, fixed: &Fixed, from_ms: i64) -> bool {
     let mut within = |provisioned: u64| {
         let minutes =
             plane.metrics().get("AWS/DynamoDB", "ConsumedWriteCapacityUnits", &dimensions, from_ms, plane.now_ms());
-        let consumed: f64 = minutes.iter().map(|(_, stat)| stat.sum as f64).sum();
+        let consumed: f64 = minutes.iter().map(|(_, stat)| stat.sum).sum();
         dimensions.insert("GlobalSecondaryIndexName".to_owned(), INDEX.to_owned());
         consumed <= provisioned as f64 * 60.0 * minutes.len() as f64
     };
@@ -171,7 +171,7 @@ fn meters(plane: &Plane) -> Meters {
     Meters {
         put_payload_units: totals.streams.values().map(|it| it.put_payload_units).sum::<u64>() as f64,
         lambda_requests: totals.functions.values().map(|it| it.invocations).sum::<u64>() as f64,
-        lambda_gb_seconds: totals.functions.values().map(|it| it.gb_seconds()).sum(),
+        lambda_gb_seconds: totals.functions.values().map(FunctionTotals::gb_seconds).sum(),
         ..Meters::default()
     }
 }
