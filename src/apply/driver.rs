@@ -150,16 +150,8 @@ async fn drive(
             Ok(facts) => facts,
             Err(failure) => {
                 let late = ctx.aws.clock().now().duration_since(started) >= ctx.timeout;
-                if failure.class == ErrorClass::InUse {
-                    // A resource that is just being made or unmade may not answer every question.
-                    if late {
-                        return Verdict::TimedOut(failure.to_string());
-                    }
-                } else {
-                    failed_looks += 1;
-                    if late || failed_looks >= FAILED_LOOKS || !failure.class.is_retryable() {
-                        return Verdict::Failed(failure);
-                    }
+                if let Some(end) = blind(failure, late, &mut failed_looks) {
+                    return end;
                 }
                 pause(ctx, LOOK_PAUSE).await;
                 continue;
@@ -202,6 +194,16 @@ async fn drive(
         }
     }
     keep(ctx).unwrap_or(Verdict::Stopped)
+}
+
+/// How a run ends that cannot look, or `None` when it should look again.
+fn blind(failure: Failure, late: bool, failed_looks: &mut u32) -> Option<Verdict> {
+    if failure.class == ErrorClass::InUse {
+        // A resource that is just being made or unmade may not answer every question.
+        return late.then(|| Verdict::TimedOut(failure.to_string()));
+    }
+    *failed_looks += 1;
+    (late || *failed_looks >= FAILED_LOOKS || !failure.class.is_retryable()).then_some(Verdict::Failed(failure))
 }
 
 fn make_plan(ctx: &Context<'_>, goal: &Goal, facts: &Facts, now: Timestamp) -> (Plan, Vec<String>) {

@@ -98,7 +98,7 @@ async fn once(console: &Console, session: &Session, loaded: &Loaded, mode: Mode)
     if console.json() {
         console.line(&report)?;
     } else if report.failure.is_none() {
-        console.print(&report::text(&report))?;
+        console.print(&report::text(&report, mode))?;
     }
     first_failure(&report).map_or(Ok(Exit::Ok), |failure| {
         let mut error = CliError::from(failure.clone());
@@ -131,7 +131,7 @@ async fn watch(
         let seen = &mut seen;
         let prices = &prices;
         async move {
-            let mut on_report = |report: &Report| seen.take(console, report);
+            let mut on_report = |report: &Report| seen.take(console, report, mode);
             daemon::run(
                 &session.aws,
                 session.store.as_ref(),
@@ -162,15 +162,15 @@ fn load(session: &Session, loaded: &Loaded) -> Result<Memory, CliError> {
 }
 
 impl Seen {
-    fn take(&mut self, console: &Console, report: &Report) {
+    fn take(&mut self, console: &Console, report: &Report, mode: Mode) {
         self.passes += 1;
         self.steps += report.performed.iter().filter(|(_, result)| result.is_ok()).count() as u64;
         if console.json() && self.stdout.is_none() {
             self.stdout = console.line(report).err();
         }
-        let story = report::key(report);
+        let story = report::key(report, mode);
         if self.story.as_ref() != Some(&story) || !report.performed.is_empty() {
-            tracing::info!(at = %report::seconds(report.at), "{}", report::log_line(report));
+            tracing::info!(at = %report::seconds(report.at), "{}", report::log_line(report, mode));
             self.story = Some(story);
         }
     }

@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn the_docs_carry_this_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/exit-codes.md");
-        if std::env::var_os("ALLEYCAT_BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             std::fs::write(path, table()).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), table(), "run with ALLEYCAT_BLESS=1 to rewrite it");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), table(), "run with BLESS=1 to rewrite it");
     }
 }

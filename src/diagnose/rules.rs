@@ -17,6 +17,8 @@ const TIMEOUT_SHARE: f64 = 0.98;
 const BUSY: f64 = 0.85;
 /// Error share above which a function is faulty.
 const FAULTY: f64 = 0.01;
+/// Seconds of age per second below which a consumer is catching up.
+const CATCHING_UP: f64 = -0.1;
 /// Share of provisioned write capacity in use above which burst credit is being spent.
 const SPENDING_CREDIT: f64 = 0.95;
 
@@ -164,37 +166,13 @@ fn sink(
         return false;
     };
     let (read, write) = load.provisioned;
-    let numbers = |load: &SinkLoad| {
-        vec![
-            evidence("consumed write units/s", load.write, Some(write)),
-            evidence("write throttle events, 3 min", load.write_throttles, Some(0.0)),
-            evidence("key-range throttle events, 3 min", load.key_range_throttles, Some(0.0)),
-        ]
-    };
+    let numbers = vec![
+        evidence("consumed write units/s", load.write, Some(write)),
+        evidence("write throttle events, 3 min", load.write_throttles, Some(0.0)),
+        evidence("key-range throttle events, 3 min", load.key_range_throttles, Some(0.0)),
+    ];
     if load.write_throttles > 0.0 || load.write > SPENDING_CREDIT * write {
-        let at_limit = write >= write_max;
-        let throttling = load.write_throttles > 0.0;
-        findings.push(Finding {
-            diagnosis: if at_limit { Diagnosis::SinkLimit } else { Diagnosis::SinkShort },
-            severity: if throttling { Severity::Critical } else { Severity::Warning },
-            summary: format!(
-                "{resource} consumes {:.0} of {write:.0} write units/s and {}.",
-                load.write,
-                if throttling {
-                    format!("throttled {:.0} writes in the last 3 minutes", load.write_throttles)
-                } else {
-                    "lives on burst credit, which lasts 300 s at most".to_owned()
-                }
-            ),
-            remedy: if at_limit {
-                "Write capacity is at the spec's maximum: raise the bound, or write less; consumers are not scaled up."
-                    .to_owned()
-            } else {
-                "Raise write capacity before anything that writes to it.".to_owned()
-            },
-            resource: resource.clone(),
-            evidence: numbers(&load),
-        });
+        findings.push(short(&load, &resource, write >= write_max, numbers.clone()));
     }
     if load.key_range_throttles > 0.0 {
         findings.push(Finding {
@@ -207,7 +185,7 @@ fn sink(
             remedy: "More capacity does not cure it: spread the writes over keys, write smaller items, or less often."
                 .to_owned(),
             resource: resource.clone(),
-            evidence: numbers(&load),
+            evidence: numbers,
         });
     }
     if load.read_throttles > 0.0 {
@@ -221,6 +199,33 @@ fn sink(
         });
     }
     load.write_throttles > 0.0
+}
+
+fn short(load: &SinkLoad, resource: &ResourceId, at_limit: bool, evidence: Vec<Evidence>) -> Finding {
+    let throttling = load.write_throttles > 0.0;
+    let effect = if throttling {
+        format!("throttled {:.0} writes in the last 3 minutes", load.write_throttles)
+    } else {
+        "lives on burst credit, which lasts 300 s at most".to_owned()
+    };
+    let (diagnosis, remedy) = if at_limit {
+        let remedy = "Write capacity is at the spec's maximum: raise the bound, or write less; consumers are not scaled \
+                      up.";
+        (Diagnosis::SinkLimit, remedy)
+    } else {
+        (Diagnosis::SinkShort, "Raise write capacity before anything that writes to it.")
+    };
+    Finding {
+        diagnosis,
+        severity: if throttling { Severity::Critical } else { Severity::Warning },
+        summary: format!(
+            "{resource} consumes {:.0} of {:.0} write units/s and {effect}.",
+            load.write, load.provisioned.1
+        ),
+        remedy: remedy.to_owned(),
+        resource: resource.clone(),
+        evidence,
+    }
 }
 
 fn consumers(
@@ -278,19 +283,10 @@ fn cause(
     sink_throttled: bool,
     signals: &Signals,
 ) -> Option<Finding> {
-    let longest = load.duration_max_ms.unwrap_or(0.0) / 1000.0;
     let busy = load.concurrency.map_or(0.0, |used| used / slots);
     let read_throttled = signals.stream.read_throttles.last().is_some_and(|point| point.value > 0.0);
     let (diagnosis, severity, summary, remedy) = if times_out {
-        let why = if sink_throttled { "its writes are throttled" } else { "its batches take too long" };
-        (
-            Diagnosis::FunctionTimeout,
-            Severity::Critical,
-            format!(
-                "{resource} runs into the function's timeout ({longest:.1} s) because {why}; batches are retried whole."
-            ),
-            if sink_throttled { "Cure the sink first." } else { "Make the batch smaller or the timeout longer." },
-        )
+        timeout(load, resource, sink_throttled)
     } else if load.throttles > 0.0 {
         (
             Diagnosis::ConcurrencyLimit,
@@ -305,43 +301,10 @@ fn cause(
             format!("{resource}: {:.1} % of the invocations fail and no table throttles.", load.error_ratio * 100.0),
             "Scaling does not help: look at the function's log; bisect and an on-failure destination let it pass.",
         )
-    } else if !load.lagging {
-        return None;
-    } else if sink_throttled {
-        (
-            Diagnosis::SinkShort,
-            Severity::Warning,
-            format!("{resource} is {:.0} s behind because its table throttles.", load.age_seconds),
-            "Cure the sink first: more consumers would make it worse.",
-        )
-    } else if read_throttled {
-        (
-            Diagnosis::ReadShort,
-            Severity::Warning,
-            format!("{resource} is {:.0} s behind and shared reads are throttled.", load.age_seconds),
-            "Fewer shared readers, more shards, or enhanced fan-out.",
-        )
-    } else if busy > BUSY {
-        (
-            Diagnosis::ConsumerShort,
-            Severity::Warning,
-            format!("{resource} is {:.0} s behind and {:.0} % of its slots are busy.", load.age_seconds, busy * 100.0),
-            "Raise the parallelization factor; at its bound, the shard count.",
-        )
-    } else if load.age_slope < -0.1 {
-        (
-            Diagnosis::Unknown,
-            Severity::Info,
-            format!("{resource} is {:.0} s behind and catching up.", load.age_seconds),
-            "None needed.",
-        )
+    } else if load.lagging {
+        lag(load, resource, busy, sink_throttled, read_throttled)
     } else {
-        (
-            Diagnosis::Unknown,
-            Severity::Warning,
-            format!("{resource} is {:.0} s behind and none of the known causes is there.", load.age_seconds),
-            "Hold and watch.",
-        )
+        return None;
     };
     Some(Finding {
         diagnosis,
@@ -351,4 +314,42 @@ fn cause(
         evidence: numbers.to_vec(),
         remedy: remedy.to_owned(),
     })
+}
+
+type Cause = (Diagnosis, Severity, String, &'static str);
+
+fn timeout(load: &ConsumerLoad, resource: &ResourceId, sink_throttled: bool) -> Cause {
+    let longest = load.duration_max_ms.unwrap_or(0.0) / 1000.0;
+    let (why, remedy) = if sink_throttled {
+        ("its writes are throttled", "Cure the sink first.")
+    } else {
+        ("its batches take too long", "Make the batch smaller or the timeout longer.")
+    };
+    let summary = format!(
+        "{resource} runs into the function's timeout ({longest:.1} s) because {why}; batches are retried whole."
+    );
+    (Diagnosis::FunctionTimeout, Severity::Critical, summary, remedy)
+}
+
+/// Why a consumer lags, when it is neither timing out, refused nor failing.
+fn lag(load: &ConsumerLoad, resource: &ResourceId, busy: f64, sink_throttled: bool, read_throttled: bool) -> Cause {
+    let behind = format!("{resource} is {:.0} s behind", load.age_seconds);
+    let warning = Severity::Warning;
+    if sink_throttled {
+        let remedy = "Cure the sink first: more consumers would make it worse.";
+        return (Diagnosis::SinkShort, warning, format!("{behind} because its table throttles."), remedy);
+    }
+    if read_throttled {
+        let remedy = "Fewer shared readers, more shards, or enhanced fan-out.";
+        return (Diagnosis::ReadShort, warning, format!("{behind} and shared reads are throttled."), remedy);
+    }
+    if busy > BUSY {
+        let summary = format!("{behind} and {:.0} % of its slots are busy.", busy * 100.0);
+        let remedy = "Raise the parallelization factor; at its bound, the shard count.";
+        return (Diagnosis::ConsumerShort, warning, summary, remedy);
+    }
+    if load.age_slope < CATCHING_UP {
+        return (Diagnosis::Unknown, Severity::Info, format!("{behind} and catching up."), "None needed.");
+    }
+    (Diagnosis::Unknown, warning, format!("{behind} and none of the known causes is there."), "Hold and watch.")
 }

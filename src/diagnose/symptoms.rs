@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    model::{CapacityFacts, Facts, IndexSignals, MappingFacts, Signal, Signals, StreamFacts},
+    model::{CapacityFacts, ConsumerSignals, Facts, IndexSignals, MappingFacts, Signal, Signals, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
@@ -86,7 +86,19 @@ pub struct ConsumerLoad {
     pub duration_max_ms: Option<f64>,
     /// Slots in use on average: invocations × duration.
     pub concurrency: Option<f64>,
+    /// The steady past, when there was one.
+    pub steady: Option<Steady>,
 }
+
+/// What a consumer that worked without a failure all the time did, over at least ten minutes of traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Steady {
+    /// Its longest invocation, ms.
+    pub longest_ms: f64,
+}
+
+/// Minutes of traffic that make a steady past.
+const STEADY_MINUTES: usize = 10;
 
 /// The mapping of a consumer: on this stream (or a fan-out consumer of it), to its function and alias.
 pub fn mapping_of<'a>(facts: &'a Facts, consumer: &ConsumerSpec) -> Option<&'a MappingFacts> {
@@ -137,7 +149,15 @@ pub fn consumer_load(
         duration_avg_ms,
         duration_max_ms: maximum,
         concurrency: invocations.zip(duration_avg_ms).map(|(rate, ms)| rate * ms / 1000.0),
+        steady: steady(own),
     })
+}
+
+fn steady(own: &ConsumerSignals) -> Option<Steady> {
+    let active = own.invocations.points.iter().filter(|point| point.value > 0.0).count();
+    let clean = |signal: &Signal| signal.points.iter().all(|point| point.value <= 0.0);
+    let longest_ms = own.duration_max_ms.points.iter().map(|point| point.value).reduce(f64::max)?;
+    (active >= STEADY_MINUTES && clean(&own.errors) && clean(&own.throttles)).then_some(Steady { longest_ms })
 }
 
 /// What a table or one of its indexes is asked for.

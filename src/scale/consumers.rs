@@ -3,6 +3,8 @@
 //! The factor acts on existing shards at once and costs nothing by itself, but every slot that writes per
 //! batch carries its own cost on the table: `size` checks that before a raise.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     diagnose::{ConsumerLoad, Diagnosis, Finding},
     memory::Memory,
@@ -14,6 +16,13 @@ use super::Term;
 
 /// Busy share of the slots above which a lagging consumer of unknown speed gets twice the slots.
 const BUSY: f64 = 0.85;
+
+/// Share of the timeout that the longest invocation may take in a larger batch, in proportion.
+const ROOM: f64 = 0.5;
+/// Polls are not equally far apart: a batch this much above the mean takes nearly every poll whole.
+const UNEVEN: f64 = 1.25;
+/// A larger batch must be larger by this factor: a change of the mapping stops its polling for a moment.
+const WORTH_A_CHANGE: f64 = 2.0;
 
 /// What a consumer needs, inside its bounds, before guards.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +54,7 @@ pub(super) struct ConsumerInputs<'a> {
     pub(super) load: &'a ConsumerLoad,
     pub(super) findings: &'a [Finding],
     pub(super) memory: &'a Memory,
+    pub(super) now: Timestamp,
     /// Records/s expected to come in.
     pub(super) expected: f64,
     /// A table this consumer writes to throttles writes for provisioned throughput.
@@ -134,14 +144,18 @@ fn no_raise(inputs: &ConsumerInputs<'_>) -> Option<String> {
         .map(|finding| format!("not the bottleneck: {}", finding.summary))
 }
 
-/// Batch size: smaller when batches run into the timeout on their own account; larger when the consumer lags
-/// and more slots are not to be had (one at a time, or a table at its bound), because a larger batch spreads
-/// what an invocation costs over more records.
+/// Batch size: smaller when batches run into the timeout on their own account. Larger when the consumer lags and
+/// more slots are not to be had (one at a time, or a table at its bound): a larger batch spreads what an
+/// invocation costs over more records. Larger also when each poll brings several batches and the longest
+/// invocation leaves room: the same work in fewer invocations costs less.
 fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
     let bounds = inputs.consumer.batch_size;
     let live = inputs.mapping.batch_size;
     let timeout_ms = inputs.function.map(|function| f64::from(function.timeout_seconds) * 1000.0);
     let times_out = inputs.load.duration_max_ms.zip(timeout_ms).is_some_and(|(longest, limit)| longest >= 0.98 * limit);
+    if times_out && inputs.load.error_ratio > 0.0 && live > bounds.initial {
+        return (bounds.initial, "the larger batches run into the timeout, and a batch is retried whole".to_owned());
+    }
     if times_out && inputs.load.error_ratio > 0.0 && !inputs.sink_throttled {
         let half = BatchSize((live.get() / 2).max(1));
         return (bounds.clamp(half), "batches run into the timeout although no table throttles".to_owned());
@@ -150,5 +164,36 @@ fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
         let double = BatchSize(live.get().saturating_mul(2));
         return (bounds.clamp(double), "larger batches do more with as many invocations".to_owned());
     }
+    if let Some((larger, reason)) = fewer_invocations(inputs, timeout_ms) {
+        return (larger, reason);
+    }
     (bounds.clamp(live), "inside its bounds".to_owned())
+}
+
+/// Key of the moment the batch size was last lowered, in the memory's changes: it is not raised again for a day.
+pub(super) fn batch_lowered(consumer: &str) -> String {
+    format!("mapping/{consumer} batchSize lowered")
+}
+
+/// The batch that takes a poll's records in one invocation, as far as the timeout leaves room; `None` when it
+/// is not clearly larger, or the past was not steady.
+fn fewer_invocations(inputs: &ConsumerInputs<'_>, timeout_ms: Option<f64>) -> Option<(BatchSize, String)> {
+    let (steady, timeout_ms) = (inputs.load.steady.filter(|_| !inputs.load.lagging)?, timeout_ms?);
+    let lowered = inputs.memory.last_change.get(&batch_lowered(&inputs.consumer.name));
+    if inputs.sink_throttled || lowered.is_some_and(|at| inputs.now < *at + SignedDuration::from_hours(24)) {
+        return None;
+    }
+    let live = f64::from(inputs.mapping.batch_size.get());
+    let slots = f64::from(inputs.stream.open_shards.get() * inputs.mapping.parallelization_factor.get());
+    let per_poll = inputs.expected / slots;
+    let room = live * ROOM * timeout_ms / steady.longest_ms.max(1.0);
+    let larger = inputs.consumer.batch_size.clamp(BatchSize((per_poll * UNEVEN).min(room) as u32));
+    (f64::from(larger.get()) >= WORTH_A_CHANGE * live).then(|| {
+        let reason = format!(
+            "a poll brings {per_poll:.0} records; the longest invocation took {:.1} of {:.0} s",
+            steady.longest_ms / 1000.0,
+            timeout_ms / 1000.0
+        );
+        (larger, reason)
+    })
 }

@@ -19,6 +19,8 @@ const FREE_DECREASES: u32 = 4;
 const DECREASE_EVERY: SignedDuration = SignedDuration::from_secs(3600);
 /// Share of the window's minutes that must have a recommendation before the window counts as covered.
 const COVERED: f64 = 0.8;
+/// Below this share of the window's highest recommendation the newest one says that it will fall further.
+const STILL_FALLING: f64 = 0.9;
 
 /// Writes a recommendation into a field's window and prunes what no window looks at any more.
 pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: SignedDuration, now: Timestamp) {
@@ -29,12 +31,20 @@ pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: Sign
 
 /// The highest recommendation of the last `window`; `None` while the window is not covered (a new or lost
 /// memory, or a long time without signals): then nothing may be lowered.
-pub(super) fn window_max(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+fn window_max(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
     let entries: Vec<_> = memory.recommendations.get(field)?.iter().filter(|entry| entry.at > now - window).collect();
     let oldest = memory.recommendations.get(field)?.first()?.at;
     let minutes = window.as_secs_f64() / 60.0;
     let covered = oldest <= now - window + SignedDuration::from_mins(1) && entries.len() as f64 >= COVERED * minutes;
     covered.then(|| entries.iter().map(|entry| entry.value).fold(0.0, f64::max))
+}
+
+/// What a field may be lowered to: the highest recommendation of the window, but not while it is still falling.
+/// Operations are scarce: one to the bottom is better than two on the way.
+pub(super) fn lower_to(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+    let highest = window_max(memory, field, window, now)?;
+    let latest = memory.recommendations.get(field)?.last()?.value;
+    (latest >= STILL_FALLING * highest).then_some(highest)
 }
 
 /// Whether a throughput decrease of this table or index is within AWS's budget less the policy's reserve.

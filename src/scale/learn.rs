@@ -106,18 +106,32 @@ fn sample(
             Err(index) => samples.insert(index, new),
         }
     }
+    prune(samples);
+}
+
+/// Drops what is old, and of the rest the oldest minutes of the configuration that has the most: minutes of
+/// another configuration are what tells invocations from records, so a few of each are kept.
+fn prune(samples: &mut Vec<SinkSample>) {
     let Some(newest) = samples.last().map(|sample| sample.at) else { return };
     let active = |sample: &SinkSample| sample.invocations.values().any(|rate| *rate > 0.0);
-    let surplus = samples.iter().filter(|sample| active(sample)).count().saturating_sub(ACTIVE_SAMPLES);
-    let mut dropped = 0;
-    samples.retain(|sample| {
-        let recent = sample.at >= newest - RECENT;
-        if active(sample) && dropped < surplus && !recent {
-            dropped += 1;
-            return false;
+    samples.retain(|sample| sample.at >= newest - if active(sample) { DAY } else { RECENT });
+    let mut surplus = samples.iter().filter(|sample| active(sample)).count().saturating_sub(ACTIVE_SAMPLES);
+    while surplus > 0 {
+        let mut counts: BTreeMap<Vec<i64>, (usize, usize)> = BTreeMap::new();
+        for (index, sample) in samples.iter().enumerate().filter(|(_, sample)| sample.at < newest - RECENT) {
+            counts.entry(configuration(sample)).or_insert((index, 0)).1 += 1;
         }
-        (active(sample) && sample.at >= newest - DAY) || recent
-    });
+        let Some((oldest, _)) = counts.into_values().max_by_key(|(oldest, count)| (*count, usize::MAX - oldest)) else {
+            return;
+        };
+        samples.remove(oldest);
+        surplus -= 1;
+    }
+}
+
+/// Minutes with about the same invocation rates have the same key.
+fn configuration(sample: &SinkSample) -> Vec<i64> {
+    sample.invocations.values().map(|rate| (rate.max(0.01).ln() * 3.0).round() as i64).collect()
 }
 
 /// Records/s the writers processed in a minute, on average over them.

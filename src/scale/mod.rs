@@ -6,6 +6,7 @@
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
 mod consumers;
+mod cycle;
 mod guards;
 mod learn;
 mod ledger;

@@ -94,6 +94,8 @@ fn units(model: &DemandModel, inputs: &[SinkInputs]) -> Option<f64> {
 /// What one side of a sink needs and how it got there.
 struct Need {
     value: CapacityUnits,
+    /// Less than this does not last: the mean with its bursts.
+    mean: f64,
     reason: String,
 }
 
@@ -151,7 +153,7 @@ fn need(
     let name = if side == Side::Write { "W" } else { "R" };
     terms.push(Term { name: format!("{name}_need({})", sink.resource), value });
     terms.push(Term { name: format!("{name}_demand({}) units/s", sink.resource), value: demand });
-    Some(Need { value: bounds.clamp(CapacityUnits(value.clamp(1.0, 1e12) as u64)), reason })
+    Some(Need { mean, value: bounds.clamp(CapacityUnits(value.clamp(1.0, 1e12) as u64)), reason })
 }
 
 /// Key of a side of a sink in the memory's windows.
@@ -197,10 +199,11 @@ pub(super) fn decide(
             Side::Read => (sink.capacity.read, sink.read_bounds),
         };
         let slot = if side == Side::Write { &mut targets.write } else { &mut targets.read };
-        if need.value.get() as f64 > live.get() as f64 * DEAD_BAND {
+        let short = need.value > live && need.mean > live.get() as f64;
+        if short || need.value.get() as f64 > live.get() as f64 * DEAD_BAND {
             *slot = Some(Target { value: need.value, reason: need.reason });
             targets.raises = true;
-        } else if let Some(highest) = guards::window_max(memory, &field, keep, now) {
+        } else if let Some(highest) = guards::lower_to(memory, &field, keep, now) {
             let value = bounds.clamp(CapacityUnits(highest as u64));
             if value.get() as f64 <= live.get() as f64 * (1.0 - policy.minimum_decrease) {
                 lower.push((side, value, keep));

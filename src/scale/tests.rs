@@ -69,6 +69,40 @@ impl Load {
     }
 }
 
+fn capacity(read: u64, write: u64) -> CapacityFacts {
+    CapacityFacts { read: CapacityUnits(read), write: CapacityUnits(write), decreases_today: 0, last_decrease: None }
+}
+
+/// The template's table.
+fn table() -> TableFacts {
+    TableFacts {
+        name: TABLE.into(),
+        arn: "arn:table".into(),
+        id: None,
+        status: LifecycleStatus::Active,
+        billing_mode: BillingMode::Provisioned,
+        capacity: capacity(20, 20),
+        partition_key: "PK:S".into(),
+        sort_key: Some("SK:S".into()),
+        global_secondary_indexes: BTreeMap::from([(
+            INDEX.to_owned(),
+            IndexFacts {
+                name: INDEX.into(),
+                status: LifecycleStatus::Active,
+                partition_key: "GSI:N".into(),
+                sort_key: Some("SK:S".into()),
+                capacity: capacity(10, 10),
+            },
+        )]),
+        local_secondary_indexes: vec!["GSI_PK_Index".into()],
+        stream_view_type: None,
+        time_to_live: None,
+        point_in_time_recovery: true,
+        deletion_protection: true,
+        tags: BTreeMap::new(),
+    }
+}
+
 struct Scene {
     pipeline: Pipeline,
     policy: ScalingPolicy,
@@ -81,12 +115,6 @@ impl Scene {
     fn new() -> Self {
         let pipeline = spec::parse(include_str!("../../examples/alleycat.yaml")).unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        let capacity = |read, write| CapacityFacts {
-            read: CapacityUnits(read),
-            write: CapacityUnits(write),
-            decreases_today: 0,
-            last_decrease: None,
-        };
         let mut facts = Facts {
             observed_at: now,
             account: "123456789012".into(),
@@ -143,35 +171,7 @@ impl Scene {
                 tags: BTreeMap::new(),
             });
         }
-        facts.tables.insert(
-            TABLE.into(),
-            TableFacts {
-                name: TABLE.into(),
-                arn: "arn:table".into(),
-                id: None,
-                status: LifecycleStatus::Active,
-                billing_mode: BillingMode::Provisioned,
-                capacity: capacity(20, 20),
-                partition_key: "PK:S".into(),
-                sort_key: Some("SK:S".into()),
-                global_secondary_indexes: BTreeMap::from([(
-                    INDEX.to_owned(),
-                    IndexFacts {
-                        name: INDEX.into(),
-                        status: LifecycleStatus::Active,
-                        partition_key: "GSI:N".into(),
-                        sort_key: Some("SK:S".into()),
-                        capacity: capacity(10, 10),
-                    },
-                )]),
-                local_secondary_indexes: vec!["GSI_PK_Index".into()],
-                stream_view_type: None,
-                time_to_live: None,
-                point_in_time_recovery: true,
-                deletion_protection: true,
-                tags: BTreeMap::new(),
-            },
-        );
+        facts.tables.insert(TABLE.into(), table());
         let policy = spec::policy::builtin("balanced").unwrap();
         Self { pipeline, policy, facts, memory: Memory::empty(), now }
     }

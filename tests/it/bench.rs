@@ -113,6 +113,33 @@ impl Bench {
         daemon::cycle(&aws, &self.store, &mut memory, &self.pipeline, &self.policy, &prices, mode).await
     }
 
+    /// The daemon for `time`; `watch` sees each report and may stop it.
+    pub async fn daemon(
+        &self,
+        mode: daemon::Mode,
+        time: SignedDuration,
+        mut watch: impl FnMut(&daemon::Report, &watch::Sender<bool>),
+    ) {
+        let aws = self.aws(Allow::Autoscale).await;
+        let mut memory = self.memory();
+        let (sender, flag) = watch::channel(false);
+        let until = daemon::Stop { flag, at: Some(self.clock.now() + time) };
+        let prices = PriceSheet::us_east_1();
+        daemon::run(
+            &aws,
+            &self.store,
+            &mut memory,
+            &self.pipeline,
+            &self.policy,
+            &prices,
+            mode,
+            SignedDuration::from_mins(1),
+            until,
+            &mut |report| watch(report, &sender),
+        )
+        .await;
+    }
+
     pub async fn facts(&self) -> Facts {
         let aws = self.aws(Allow::Reads).await;
         observe::facts(&aws, &self.pipeline).await.unwrap()

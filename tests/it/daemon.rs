@@ -3,16 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use alleycat_operator::{
-    aws::Allow,
-    cost::PriceSheet,
-    daemon::{self, Mode, Report, Stop},
+    daemon::Mode,
     model::{ErrorClass, ShardCount},
     plan::{Action, Step},
     spec::Management,
     twin::{Faults, Which},
 };
 use jiff::SignedDuration;
-use tokio::sync::watch;
 
 use crate::bench::{Bench, done};
 
@@ -20,28 +17,6 @@ const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 fn is_scaling(step: &Step) -> bool {
     matches!(step, Step::UpdateShardCount { .. } | Step::UpdateCapacity(_) | Step::UpdateMapping(_))
-}
-
-/// Runs the loop for `time`; `watch` sees each report and may stop it.
-async fn run(bench: &Bench, mode: Mode, time: SignedDuration, mut watch: impl FnMut(&Report, &watch::Sender<bool>)) {
-    let aws = bench.aws(Allow::Autoscale).await;
-    let mut memory = bench.memory();
-    let (sender, flag) = watch::channel(false);
-    let until = Stop { flag, at: Some(bench.clock.now() + time) };
-    let prices = PriceSheet::us_east_1();
-    daemon::run(
-        &aws,
-        &bench.store,
-        &mut memory,
-        &bench.pipeline,
-        &bench.policy,
-        &prices,
-        mode,
-        MINUTE,
-        until,
-        &mut |report| watch(report, &sender),
-    )
-    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,11 +53,12 @@ async fn observe_only_calls_nothing_however_the_traffic() {
         let mode = if by_spec { Mode::Act } else { Mode::Observe };
         let before = bench.mutations();
         let mut passes = 0;
-        run(&bench, mode, SignedDuration::from_mins(20), |report, _| {
-            assert!(report.failure.is_none(), "{:?}", report.failure);
-            passes += 1;
-        })
-        .await;
+        bench
+            .daemon(mode, SignedDuration::from_mins(20), |report, _| {
+                assert!(report.failure.is_none(), "{:?}", report.failure);
+                passes += 1;
+            })
+            .await;
         assert!((20..=22).contains(&passes), "{passes}");
         assert_eq!(bench.mutations(), before);
     }
@@ -96,12 +72,13 @@ async fn a_pass_that_cannot_observe_changes_nothing_and_the_next_ones_come_rarer
     bench.faults(Faults { server_error: 1.0, which: Which::Reads, ..Faults::default() });
     let times = Arc::new(Mutex::new(Vec::new()));
     let seen = times.clone();
-    run(&bench, Mode::Act, SignedDuration::from_mins(30), |report, _| {
-        assert_eq!(report.failure.as_ref().map(|failure| failure.class), Some(ErrorClass::ServerError));
-        assert!(report.performed.is_empty());
-        seen.lock().unwrap().push(report.at);
-    })
-    .await;
+    bench
+        .daemon(Mode::Act, SignedDuration::from_mins(30), |report, _| {
+            assert_eq!(report.failure.as_ref().map(|failure| failure.class), Some(ErrorClass::ServerError));
+            assert!(report.performed.is_empty());
+            seen.lock().unwrap().push(report.at);
+        })
+        .await;
     assert_eq!(bench.mutations(), before);
     let times = std::mem::take(&mut *times.lock().unwrap());
     let pauses: Vec<i64> = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs() / 60).collect();
@@ -116,21 +93,22 @@ async fn a_pass_that_cannot_observe_changes_nothing_and_the_next_ones_come_rarer
 async fn a_pass_touches_each_resource_once_and_none_in_transition() {
     let bench = Bench::new();
     done(&bench.apply().await);
-    run(&bench, Mode::Act, SignedDuration::from_mins(30), |report, _| {
-        let mut touched = Vec::new();
-        for (step, _) in &report.performed {
-            assert!(is_scaling(step), "{step:?}");
-            let resource = match step {
-                Step::UpdateShardCount { stream, .. } => stream.clone(),
-                Step::UpdateCapacity(change) => change.table.clone(),
-                Step::UpdateMapping(change) => change.uuid.clone(),
-                other => panic!("{other:?}"),
-            };
-            assert!(!touched.contains(&resource), "{:#?}", report.performed);
-            touched.push(resource);
-        }
-    })
-    .await;
+    bench
+        .daemon(Mode::Act, SignedDuration::from_mins(30), |report, _| {
+            let mut touched = Vec::new();
+            for (step, _) in &report.performed {
+                assert!(is_scaling(step), "{step:?}");
+                let resource = match step {
+                    Step::UpdateShardCount { stream, .. } => stream.clone(),
+                    Step::UpdateCapacity(change) => change.table.clone(),
+                    Step::UpdateMapping(change) => change.uuid.clone(),
+                    other => panic!("{other:?}"),
+                };
+                assert!(!touched.contains(&resource), "{:#?}", report.performed);
+                touched.push(resource);
+            }
+        })
+        .await;
     bench.host.with(|twin| {
         assert_eq!(twin.audit().transition_refusals, 0);
         assert_eq!(twin.audit().quota_refusals, 0);
@@ -153,11 +131,12 @@ async fn a_stop_ends_the_loop_at_once_and_the_memory_is_kept() {
     done(&bench.apply().await);
     let started = bench.clock.now();
     let mut passes = 0;
-    run(&bench, Mode::Act, SignedDuration::from_hours(24), |_, stop| {
-        passes += 1;
-        stop.send(true).unwrap();
-    })
-    .await;
+    bench
+        .daemon(Mode::Act, SignedDuration::from_hours(24), |_, stop| {
+            passes += 1;
+            stop.send(true).unwrap();
+        })
+        .await;
     assert_eq!(passes, 1);
     assert!(bench.clock.now().duration_since(started) < MINUTE);
     let kept = alleycat_operator::memory::Store::load(&bench.store, "alleycat").unwrap();

@@ -1,8 +1,22 @@
-//! The committed IAM policies are what the table of operations gives. `BLESS=1 cargo test iam` rewrites them.
+//! The committed IAM policies are what the table of operations gives, and what the life of a pipeline needs.
+//! `BLESS=1 cargo test iam` rewrites them.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use alleycat_operator::aws::{Access, OPERATIONS, PolicyKind, iam_policy};
+use alleycat_operator::{
+    aws::{Access, OPERATIONS, PolicyKind, iam_policy},
+    daemon::Mode,
+    model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
+    spec::Pipeline,
+    twin::{Host, Twin, World},
+};
+use jiff::SignedDuration;
+
+use crate::bench::{Bench, done};
 
 #[test]
 fn the_committed_iam_policies_are_the_generated_ones() {
@@ -30,4 +44,92 @@ fn the_plan_policy_grants_reads_only_and_no_policy_but_destroy_deletes() {
         assert!(!iam_policy(kind).to_string().contains(":Delete"), "{} deletes", kind.name());
     }
     assert!(!iam_policy(PolicyKind::Autoscale).to_string().contains(":Create"));
+}
+
+/// No right is missing, and none is granted that nothing uses: should one ever be, it is named here with its reason.
+#[tokio::test(start_paused = true)]
+async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
+    let mut bench = Bench::disposable();
+    let world = World::alleycat().with_jitter(400).with_races(6);
+    bench.host = Host::new(Twin::new(world, 7), bench.clock.clone());
+    // So that the daemon has a factor to lower in the quiet after the races.
+    bench.pipeline.consumers[0].parallelization_factor.initial = ParallelizationFactor(4);
+    let mut calls = Calls::default();
+
+    bench.pass(Mode::Observe).await;
+    bench.facts().await;
+    calls.belong_to(PolicyKind::Plan, &bench);
+    done(&bench.apply().await);
+    calls.belong_to(PolicyKind::Apply, &bench);
+    bench.pass(Mode::Observe).await;
+    calls.belong_to(PolicyKind::Plan, &bench);
+    bench.daemon(Mode::Act, SignedDuration::from_mins(90), |_, _| ()).await;
+    calls.belong_to(PolicyKind::Autoscale, &bench);
+    for change in [everything_changes, retention_is_shortened] {
+        change(&mut bench.pipeline);
+        done(&bench.apply().await);
+    }
+    calls.belong_to(PolicyKind::Apply, &bench);
+    done(&bench.destroy().await);
+    calls.belong_to(PolicyKind::Destroy, &bench);
+
+    for kind in PolicyKind::ALL {
+        let granted = granted(kind);
+        let needed = calls.needed(kind);
+        let lacking: Vec<_> = needed.difference(&granted).collect();
+        assert!(lacking.is_empty(), "{} lacks {lacking:?}", kind.name());
+        let idle: Vec<_> = granted.difference(&needed).collect();
+        assert!(idle.is_empty(), "{} grants what nothing uses: {idle:?}", kind.name());
+    }
+}
+
+/// A spec after which `apply` has to make every kind of change it can make to what exists.
+fn everything_changes(pipeline: &mut Pipeline) {
+    pipeline.tags.insert("team".into(), "another".into());
+    pipeline.stream.retention = Bounds::pinned(Hours(48));
+    pipeline.stream.shards = Bounds::pinned(ShardCount(4));
+    pipeline.consumers[0].batch_size = Bounds::pinned(BatchSize(200));
+    pipeline.tables[0].write_capacity = Bounds::pinned(CapacityUnits(300));
+    pipeline.tables[0].time_to_live = Some("expires".into());
+}
+
+fn retention_is_shortened(pipeline: &mut Pipeline) {
+    pipeline.stream.retention = Bounds::pinned(Hours(24));
+}
+
+/// The operations that reached AWS, by the policy of the run that sent them.
+#[derive(Default)]
+struct Calls {
+    before: BTreeMap<String, u64>,
+    seen: BTreeMap<PolicyKind, BTreeSet<String>>,
+}
+
+impl Calls {
+    /// What came since the last time was sent by a run of this kind.
+    fn belong_to(&mut self, kind: PolicyKind, bench: &Bench) {
+        let now = bench.host.with(|twin| twin.audit().calls.clone());
+        let new = now.iter().filter(|(name, count)| self.before.get(*name) != Some(*count));
+        self.seen.entry(kind).or_default().extend(new.map(|(name, _)| name.clone()));
+        self.before = now;
+    }
+
+    /// The IAM actions that these operations take.
+    fn needed(&self, kind: PolicyKind) -> BTreeSet<String> {
+        // The command line makes sure of the account before anything else.
+        let mut actions = BTreeSet::from(["sts:GetCallerIdentity".to_owned()]);
+        for name in self.seen.get(&kind).into_iter().flatten() {
+            let known = OPERATIONS.iter().find(|it| format!("{}:{}", it.service, it.name) == *name);
+            let permissions = known.unwrap_or_else(|| panic!("{name} is not in the table")).permissions;
+            assert!(!permissions.is_empty(), "{name} takes no permission, says the table");
+            actions.extend(permissions.iter().map(|permission| permission.action.to_owned()));
+        }
+        actions
+    }
+}
+
+fn granted(kind: PolicyKind) -> BTreeSet<String> {
+    let policy = iam_policy(kind);
+    let statements = policy["Statement"].as_array().unwrap().iter();
+    let actions = statements.flat_map(|statement| statement["Action"].as_array().unwrap());
+    actions.map(|action| action.as_str().unwrap().to_owned()).collect()
 }

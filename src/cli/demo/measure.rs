@@ -231,8 +231,8 @@ impl Live {
     pub fn at(story: &Story, twin: &Twin, minute: i64) -> Self {
         let until = story.world.start + SignedDuration::from_mins(minute);
         let value = |resource: &str, field: &str| {
-            let changes = twin.audit().history.iter().filter(|change| change.at <= until);
-            changes.filter(|it| it.resource == resource && it.field == field).last().map_or(0.0, |it| it.to as f64)
+            let mut changes = twin.audit().history.iter().filter(|change| change.at <= until);
+            changes.rfind(|it| it.resource == resource && it.field == field).map_or(0.0, |it| it.to as f64)
         };
         let shards = value(&format!("stream/{}", story.pipeline.stream.name), "shards").max(1.0);
         let mut write = Vec::new();

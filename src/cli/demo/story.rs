@@ -19,7 +19,7 @@ use crate::{
     memory::{MemStore, Memory},
     model::{Failure, ResourceId},
     spec::{Pipeline, ScalingPolicy},
-    twin::{Host, Twin, World},
+    twin::{Host, Twin, World, plane::FunctionTotals},
 };
 
 /// What a run is made of.
@@ -202,7 +202,7 @@ pub fn meters(twin: &Twin) -> Meters {
         wcu_hours: paid.wcu_hours(),
         rcu_hours: paid.rcu_hours(),
         lambda_requests: totals.functions.values().map(|it| it.invocations).sum::<u64>() as f64,
-        lambda_gb_seconds: totals.functions.values().map(|it| it.gb_seconds()).sum(),
+        lambda_gb_seconds: totals.functions.values().map(FunctionTotals::gb_seconds).sum(),
         cloudwatch_metrics: paid.cloudwatch_metrics as f64,
     }
 }

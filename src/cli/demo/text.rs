@@ -37,10 +37,10 @@ fn wrap(text: &str, width: usize, indent: usize) -> String {
         let last = lines.last().map_or(0, |line| line.chars().count());
         if last + 1 + word.chars().count() > width && last > indent {
             lines.push(" ".repeat(indent));
-        } else if last > 0 {
-            if let Some(line) = lines.last_mut() {
-                line.push(' ');
-            }
+        } else if last > 0
+            && let Some(line) = lines.last_mut()
+        {
+            line.push(' ');
         }
         if let Some(line) = lines.last_mut() {
             line.push_str(word);

@@ -7,10 +7,15 @@ use std::{
 
 use jiff::SignedDuration;
 
-use crate::{apply, daemon::Report, diagnose::Severity, plan::Step};
+use crate::{
+    apply,
+    daemon::{Mode, Report},
+    diagnose::Severity,
+    plan::{Action, Step},
+};
 
-/// A pass for `daemon --once`: findings, what was done, what was held back.
-pub fn text(report: &Report) -> String {
+/// A pass for `daemon --once`: findings, what was done (or would be), what was held back.
+pub fn text(report: &Report, mode: Mode) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         let word = match finding.severity {
@@ -30,6 +35,9 @@ pub fn text(report: &Report) -> String {
                 let _ = writeln!(text, "failed: {}: {failure}", words(step));
             }
         }
+    }
+    for (resource, values) in untaken(report, mode) {
+        let _ = writeln!(text, "would change: {resource}: {values}");
     }
     for problem in &report.problems {
         let _ = writeln!(text, "problem: {problem}");
@@ -53,8 +61,9 @@ pub fn seconds(at: jiff::Timestamp) -> impl Display {
 }
 
 /// What a pass concluded, without its numbers: two passes with equal keys tell the same story.
-pub fn key(report: &Report) -> String {
+pub fn key(report: &Report, mode: Mode) -> String {
     let mut parts = BTreeSet::new();
+    parts.extend(untaken(report, mode).into_iter().map(|(resource, _)| format!("would change {resource}")));
     parts.extend(report.findings.iter().map(|finding| format!("{:?} {}", finding.diagnosis, finding.resource)));
     parts.extend(report.sizing.holds.iter().map(|hold| format!("{} {}", hold.guard, hold.resource)));
     parts.extend(report.failure.iter().map(|failure| format!("{:?} {}", failure.class, failure.operation)));
@@ -63,7 +72,7 @@ pub fn key(report: &Report) -> String {
 }
 
 /// The one line a changed pass is worth in the log.
-pub fn log_line(report: &Report) -> String {
+pub fn log_line(report: &Report, mode: Mode) -> String {
     let mut parts = Vec::new();
     if let Some(failure) = &report.failure {
         parts.push(format!("cannot observe: {failure}"));
@@ -80,10 +89,30 @@ pub fn log_line(report: &Report) -> String {
             Err(failure) => format!("{} failed: {failure}", words(step)),
         });
     }
+    parts.extend(
+        untaken(report, mode).into_iter().map(|(resource, values)| format!("would change {resource}: {values}")),
+    );
     parts.extend(report.problems.iter().cloned());
     parts.extend(report.waits.iter().map(|wait| format!("waiting: {wait}")));
     parts.extend(report.sizing.holds.iter().map(|hold| format!("held back {}: {}", hold.resource, hold.reason)));
     if parts.is_empty() { "all is well".to_owned() } else { parts.join("; ") }
+}
+
+/// What an observing daemon would scale: each resource with its values and their reasons.
+fn untaken(report: &Report, mode: Mode) -> Vec<(String, String)> {
+    if mode == Mode::Act {
+        return Vec::new();
+    }
+    let scaled = report.plan.iter().flat_map(|plan| &plan.changes).filter(|change| change.action == Action::Scale);
+    scaled
+        .map(|change| {
+            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+            let fields = change.fields.iter().map(|field| {
+                format!("{} {} -> {} ({})", field.path, value(&field.before), value(&field.after), field.reason)
+            });
+            (change.resource.to_string(), fields.collect::<Vec<_>>().join(", "))
+        })
+        .collect()
 }
 
 /// A call in words, with the values it sets.

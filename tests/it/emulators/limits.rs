@@ -103,8 +103,8 @@ async fn no_metric_is_published(aws: &Ministack) {
 
 /// Therefore nothing may lean on the order of points.
 async fn metric_data_comes_in_one_order_only(aws: &Ministack) {
-    seed::put(&aws.cloudwatch(), &seed::Load { records: 60.0, invocations: 1.0, table_writes: 1.0, index_writes: 1.0 })
-        .await;
+    let load = seed::Load { records: 60.0, rejected: 0.0, invocations: 1.0, table_writes: 1.0, index_writes: 1.0 };
+    seed::put(&aws.cloudwatch(), &load).await;
     let now = seed::now_seconds();
     let time = aws_sdk_cloudwatch::primitives::DateTime::from_secs;
     let mut query = query("IncomingRecords");

@@ -14,6 +14,8 @@ const MINUTES: i64 = 40;
 pub struct Load {
     /// Records accepted by the stream.
     pub records: f64,
+    /// Records rejected by the stream, beside the accepted ones.
+    pub rejected: f64,
     /// Invocations of the consumer.
     pub invocations: f64,
     /// Write units consumed on the table.
@@ -31,6 +33,7 @@ pub async fn put(client: &Client, load: &Load) {
 
     let mut kinesis = series("IncomingRecords", &stream, load.records);
     kinesis.extend(series("IncomingBytes", &stream, load.records * 200.0));
+    kinesis.extend(series("WriteProvisionedThroughputExceeded", &stream, load.rejected));
     kinesis.extend(series("GetRecords.Records", &stream, load.records));
     kinesis.extend(series("GetRecords.IteratorAgeMilliseconds", &stream, 0.0));
     send(client, "AWS/Kinesis", kinesis).await;

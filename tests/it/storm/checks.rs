@@ -390,14 +390,15 @@ impl Case<'_> {
                 continue;
             }
             let (Some(before), Some(after)) = (self.sample_before(minute), self.sample_before(end)) else { continue };
-            let rejected = self.sample_before(act.asked).map_or(0, |now| now.rejected)
-                > before.rejected.saturating_sub(1)
-                && self.sample_before(act.asked).is_some_and(|now| {
-                    self.sample_before(minute - SignedDuration::from_mins(2))
-                        .is_some_and(|then| now.rejected > then.rejected)
-                });
-            // Rejected records are lost for good: shards do not wait for the table then.
-            if after.throttles > before.throttles && !(act.is_shards() && rejected) {
+            // Shards do not wait for the table while records are rejected, which are lost for good; and throttles from
+            // before the table's last raise are old news for them.
+            let then = self.sample_before(minute - SignedDuration::from_mins(2)).map_or(0, |then| then.rejected);
+            let rejecting = self.sample_before(act.asked).is_some_and(|now| now.rejected > then);
+            let raised_since = self.acts.iter().any(|other| {
+                let raise = other.change.field == "writeCapacity" && !other.lowers();
+                raise && other.change.at >= minute && other.asked < act.asked
+            });
+            if after.throttles > before.throttles && !(act.is_shards() && (rejecting || raised_since)) {
                 let count = after.throttles - before.throttles;
                 found.push(format!("{count} throttled writes in the minute {minute}, and yet {act:?}"));
             }
@@ -444,18 +445,33 @@ impl Case<'_> {
         }
     }
 
-    /// The calm lasts for the longest window, the drained time and half an hour, and then the quiet ten minutes.
+    /// Minutes that the operator may need once traffic is steady and nothing waits: the longest window and the drained
+    /// time, some for raises to show, and another cool-down for each halving of the shards but the first.
     fn needed(&self) -> i64 {
         let policy = &self.scenario.policy;
         let windows = policy
             .shard_stabilization_seconds
             .max(policy.write_stabilization_seconds)
             .max(policy.factor_stabilization_seconds);
-        i64::from(windows) / 60 + i64::from(policy.drained_for_seconds) / 60 + 30
+        let halvings = i64::from(self.scenario.pipeline.stream.shards.max.get().ilog2());
+        let seconds = i64::from(windows) + i64::from(policy.drained_for_seconds);
+        let each = i64::from(policy.shard_cooldown_seconds).max(300) + i64::from(policy.metric_delay_seconds) * 2;
+        (seconds + halvings * each) / 60 + 20
+    }
+
+    /// Since when traffic has been steady and nothing waited for longer than three minutes.
+    fn steady_from(&self) -> Timestamp {
+        let samples = &self.played.samples;
+        let behind = samples.windows(4).rev().find(|four| {
+            let came = four[3].accepted - four[0].accepted + 50;
+            four[3].waiting.values().any(|waiting| *waiting > came)
+        });
+        behind.map_or(self.scenario.calm(), |four| four[3].at.max(self.scenario.calm()))
     }
 
     fn rests(&self) -> bool {
-        self.scenario.minutes - self.scenario.calm_from >= self.needed() + QUIET
+        let steady = self.scenario.end().duration_since(self.steady_from());
+        steady >= SignedDuration::from_mins(self.needed() + QUIET)
     }
 
     /// After the faults and with steady traffic the operator comes to rest.

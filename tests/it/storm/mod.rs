@@ -93,7 +93,7 @@ fn storm() {
                     if seed >= from + runs {
                         break;
                     }
-                    let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed % TWICE == 0, false)));
+                    let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed.is_multiple_of(TWICE), false)));
                     let (broken, tally) = result.unwrap_or_else(|_| (vec!["it panicked".to_owned()], Tally::new()));
                     let mut met = met.lock().unwrap();
                     tally.into_iter().for_each(|(what, times)| *met.entry(what).or_default() += times);
