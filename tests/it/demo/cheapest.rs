@@ -13,7 +13,7 @@ use alleycat_operator::{
     cost::{Meters, PriceSheet},
     twin::{
         World,
-        plane::{MappingConfig, Plane, Start, TableConfig},
+        plane::{FunctionTotals, MappingConfig, Plane, Start, TableConfig},
     },
 };
 
@@ -163,7 +163,7 @@ fn meters(plane: &Plane) -> Meters {
     Meters {
         put_payload_units: totals.streams.values().map(|it| it.put_payload_units).sum::<u64>() as f64,
         lambda_requests: totals.functions.values().map(|it| it.invocations).sum::<u64>() as f64,
-        lambda_gb_seconds: totals.functions.values().map(|it| it.gb_seconds()).sum(),
+        lambda_gb_seconds: totals.functions.values().map(FunctionTotals::gb_seconds).sum(),
         ..Meters::default()
     }
 }

@@ -66,7 +66,7 @@ fn storm() {
                     if seed >= from + runs {
                         break;
                     }
-                    let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed % TWICE == 0, false)));
+                    let result = catch_unwind(AssertUnwindSafe(|| run(seed, seed.is_multiple_of(TWICE), false)));
                     let broken = result.unwrap_or_else(|_| vec!["it panicked".to_owned()]);
                     failures.lock().unwrap().extend(broken.into_iter().map(|line| (seed, line)));
                 }
