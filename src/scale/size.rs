@@ -114,9 +114,12 @@ impl Cycle<'_> {
             // One UpdateTable carries the table and its indexes; a raise never shares it with a decrease, which AWS
             // could refuse as a whole.
             let raising = decided.iter().any(|(other, targets)| other.table == sink.table && targets.raises);
-            if targets.lowers && raising {
-                let reason = "another part of the table is raised first".to_owned();
-                sizing.holds.push(hold(&sink.resource, "raise-first", reason, None));
+            // What a throttled index lets through to the table says nothing about what would come.
+            let throttled = self.sinks.iter().any(|other| other.table == sink.table && other.throttled());
+            if targets.lowers && (raising || throttled) {
+                let reason =
+                    if raising { "another part of the table is raised first" } else { "a part of the table throttles" };
+                sizing.holds.push(hold(&sink.resource, "raise-first", reason.to_owned(), None));
                 continue;
             }
             lowered |= targets.lowers;

@@ -102,10 +102,6 @@ fn a_longer_timeout_cures_the_timeouts_only() {
 fn check_marks(seed: u64) {
     let told = play(&Story { seed, ..story(true, 7) });
     let measures = &told.measures;
-    eprintln!(
-        "seed {seed}: second hour ${:.4}, worst age {:.0} s",
-        measures.second_hour_usd, measures.max_iterator_age_seconds
-    );
     let context = format!("seed {seed}: {measures:?}");
     for (trouble, minute) in &measures.last_trouble_minute {
         assert!(*minute <= 15, "{trouble} at minute {minute}; {context}");

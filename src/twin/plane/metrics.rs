@@ -93,7 +93,9 @@ impl MetricStore {
             return;
         }
         let minute = at_ms - at_ms.rem_euclid(MINUTE_MS);
-        let index = points.partition_point(|(other, _)| *other < minute);
+        // Nearly every sample falls into the newest minute.
+        let newest = points.back().is_some_and(|(last, _)| *last == minute);
+        let index = if newest { points.len() - 1 } else { points.partition_point(|(other, _)| *other < minute) };
         match points.get_mut(index) {
             Some((other, stat)) if *other == minute => {
                 stat.sum += more.sum;
