@@ -151,7 +151,7 @@ fn lasts(plane: &Plane, fixed: &Fixed, from_ms: i64) -> bool {
     let mut within = |provisioned: u64| {
         let minutes =
             plane.metrics().get("AWS/DynamoDB", "ConsumedWriteCapacityUnits", &dimensions, from_ms, plane.now_ms());
-        let consumed: f64 = minutes.iter().map(|(_, stat)| stat.sum as f64).sum();
+        let consumed: f64 = minutes.iter().map(|(_, stat)| stat.sum).sum();
         dimensions.insert("GlobalSecondaryIndexName".to_owned(), INDEX.to_owned());
         consumed <= provisioned as f64 * 60.0 * minutes.len() as f64
     };
