@@ -24,4 +24,6 @@ pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

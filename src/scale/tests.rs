@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 use super::{MAX_RESHARDS_PER_DAY, Sizing, learn, note_reshard, remember, reshards_used, size};
 use crate::{
@@ -18,28 +17,28 @@ use crate::{
 };
 
 const TABLE: &str = "alleycat-races";
-const INDEX: &str = "GSI_Index";
+pub(super) const INDEX: &str = "GSI_Index";
 
 /// What every minute of the window looks like.
 #[derive(Debug, Clone)]
-struct Load {
-    records: f64,
-    rejected: f64,
-    age_seconds: f64,
-    invocations: (f64, f64),
-    duration_ms: (f64, f64),
-    errors: f64,
-    write: f64,
-    index_write: f64,
-    read: f64,
-    throttles: f64,
-    key_range: f64,
-    freshness: Freshness,
+pub(super) struct Load {
+    pub(super) records: f64,
+    pub(super) rejected: f64,
+    pub(super) age_seconds: f64,
+    pub(super) invocations: (f64, f64),
+    pub(super) duration_ms: (f64, f64),
+    pub(super) errors: f64,
+    pub(super) write: f64,
+    pub(super) index_write: f64,
+    pub(super) read: f64,
+    pub(super) throttles: f64,
+    pub(super) key_range: f64,
+    pub(super) freshness: Freshness,
 }
 
 impl Load {
     /// A race with everything keeping up: the arithmetic of one shard and factor 1.
-    fn race() -> Self {
+    pub(super) fn race() -> Self {
         Self {
             records: 1000.0,
             rejected: 0.0,
@@ -56,7 +55,7 @@ impl Load {
         }
     }
 
-    fn quiet() -> Self {
+    pub(super) fn quiet() -> Self {
         Self {
             records: 0.0,
             age_seconds: 0.0,
@@ -103,16 +102,16 @@ fn table() -> TableFacts {
     }
 }
 
-struct Scene {
-    pipeline: Pipeline,
-    policy: ScalingPolicy,
-    facts: Facts,
-    memory: Memory,
-    now: Timestamp,
+pub(super) struct Scene {
+    pub(super) pipeline: Pipeline,
+    pub(super) policy: ScalingPolicy,
+    pub(super) facts: Facts,
+    pub(super) memory: Memory,
+    pub(super) now: Timestamp,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pipeline = spec::parse(include_str!("../../examples/alleycat.yaml")).unwrap();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let mut facts = Facts {
@@ -176,15 +175,15 @@ impl Scene {
         Self { pipeline, policy, facts, memory: Memory::empty(), now }
     }
 
-    fn stream(&mut self) -> &mut StreamFacts {
+    pub(super) fn stream(&mut self) -> &mut StreamFacts {
         self.facts.stream.as_mut().unwrap()
     }
 
-    fn table(&mut self) -> &mut TableFacts {
+    pub(super) fn table(&mut self) -> &mut TableFacts {
         self.facts.tables.get_mut(TABLE).unwrap()
     }
 
-    fn set_write(&mut self, table: u64, index: u64) {
+    pub(super) fn set_write(&mut self, table: u64, index: u64) {
         self.table().capacity.write = CapacityUnits(table);
         self.table().global_secondary_indexes.get_mut(INDEX).unwrap().capacity.write = CapacityUnits(index);
     }
@@ -244,7 +243,7 @@ impl Scene {
     }
 
     /// One cycle; a minute passes.
-    fn cycle(&mut self, load: &Load) -> (Vec<Finding>, Sizing) {
+    pub(super) fn cycle(&mut self, load: &Load) -> (Vec<Finding>, Sizing) {
         let signals = self.signals(load);
         remember(&mut self.memory, &self.policy, &self.facts, self.now);
         learn(&mut self.memory, &self.pipeline, &self.policy, &self.facts, &signals, self.now);
@@ -259,15 +258,15 @@ impl Scene {
     }
 }
 
-fn shards(sizing: &Sizing) -> Option<u32> {
+pub(super) fn shards(sizing: &Sizing) -> Option<u32> {
     sizing.targets.shards.as_ref().map(|target| target.value.get())
 }
 
-fn write(sizing: &Sizing) -> Option<u64> {
+pub(super) fn write(sizing: &Sizing) -> Option<u64> {
     sizing.targets.tables.get(TABLE)?.table.write.as_ref().map(|target| target.value.get())
 }
 
-fn index_write(sizing: &Sizing) -> Option<u64> {
+pub(super) fn index_write(sizing: &Sizing) -> Option<u64> {
     sizing.targets.tables.get(TABLE)?.indexes.get(INDEX)?.write.as_ref().map(|target| target.value.get())
 }
 
@@ -548,96 +547,4 @@ fn throttles_older_than_the_last_raise_do_not_raise_again() {
     scene.set_write(113, 57);
     let (_, sizing) = scene.cycle(&Load { throttles: 5.0, ..load });
     assert_eq!(write(&sizing), None, "they are from before the raise");
-}
-
-fn loads() -> impl Strategy<Value = Load> {
-    (
-        (0.0..6000.0_f64, 0.0..500.0_f64, 0.0..4000.0_f64),
-        ((0.0..40.0_f64, 0.0..40.0_f64), (1.0..15000.0_f64, 1.0..15000.0_f64)),
-        (0.0..100.0_f64, 0.0..3000.0_f64, 0.0..2000.0_f64, 0.0..500.0_f64),
-        (0.0..20.0_f64, 0.0..20.0_f64),
-        prop_oneof![4 => Just(Freshness::Fresh), 1 => Just(Freshness::Stale), 1 => Just(Freshness::Absent)],
-    )
-        .prop_map(
-            |((records, rejected, age), (invocations, duration), (errors, write, index, read), (t, k), freshness)| {
-                Load {
-                    records: records.round(),
-                    rejected: rejected.round(),
-                    age_seconds: age,
-                    invocations,
-                    duration_ms: duration,
-                    errors: errors.round(),
-                    write,
-                    index_write: index,
-                    read,
-                    throttles: t.round(),
-                    key_range: k.round(),
-                    freshness,
-                }
-            },
-        )
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    /// Whatever the signals: inside the bounds, at most double and at least half, never downwards without
-    /// fresh signals, and the same inputs give the same decision.
-    #[test]
-    fn targets_keep_the_rules(
-        steps in prop::collection::vec((loads(), 1_u32..60), 1..8),
-        live in 1_u32..16,
-        capacity in (20_u64..4000, 10_u64..2000),
-    ) {
-        let mut scene = Scene::new();
-        scene.stream().open_shards = ShardCount(live);
-        scene.set_write(capacity.0, capacity.1);
-        for (load, minutes) in steps {
-            for _ in 0..minutes {
-                let open = scene.stream().open_shards.get();
-                let (table, index) = {
-                    let table = scene.table();
-                    (table.capacity.write.get(), table.global_secondary_indexes[INDEX].capacity.write.get())
-                };
-                let (memory, facts, at) = (scene.memory.clone(), scene.facts.clone(), scene.now);
-                let (_, sizing) = scene.cycle(&load);
-                let mut again = Scene::new();
-                (again.memory, again.facts, again.now) = (memory, facts, at);
-                prop_assert_eq!(&again.cycle(&load).1, &sizing);
-                if let Some(count) = shards(&sizing) {
-                    prop_assert!(count <= open * 2 && count >= open.div_ceil(2) && (1..=16).contains(&count));
-                    prop_assert!(count > open || load.freshness == Freshness::Fresh);
-                    note_reshard(&mut scene.memory, ShardCount(count), scene.now);
-                    scene.stream().open_shards = ShardCount(count);
-                }
-                prop_assert!(reshards_used(&scene.memory.reshards, scene.now) <= MAX_RESHARDS_PER_DAY);
-                for (value, live, (min, max)) in
-                    [(write(&sizing), table, (20, 4000)), (index_write(&sizing), index, (10, 2000))]
-                {
-                    if let Some(units) = value {
-                        prop_assert!((min..=max).contains(&units));
-                        prop_assert!(units > live || load.age_seconds <= 30.0, "lowered with a backlog");
-                        prop_assert!(units != live);
-                    }
-                }
-                if let Some(units) = write(&sizing) { scene.table().capacity.write = CapacityUnits(units); }
-                if let Some(units) = index_write(&sizing) {
-                    scene.table().global_secondary_indexes.get_mut(INDEX).unwrap().capacity.write = CapacityUnits(units);
-                }
-            }
-        }
-    }
-
-    /// More load never wants less.
-    #[test]
-    fn more_load_never_wants_less(records in 10.0..8000.0_f64, more in 1.0..3.0_f64) {
-        let wanted = |records: f64| {
-            let mut scene = Scene::new();
-            scene.set_write(4000, 2000);
-            scene.stream().open_shards = ShardCount(4);
-            let (_, sizing) = scene.cycle(&Load { records, rejected: 5.0 + records * 0.01, ..Load::race() });
-            shards(&sizing).unwrap_or(4)
-        };
-        prop_assert!(wanted(records * more) >= wanted(records));
-    }
 }

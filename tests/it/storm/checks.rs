@@ -110,7 +110,9 @@ impl Case<'_> {
                 None => lost.push(format!("nobody asked for {change:?}")),
             }
         }
-        lost.into_iter().for_each(|line| self.fail("audit", line));
+        for line in lost {
+            self.fail("audit", line);
+        }
     }
 
     fn tally(&self) -> Tally {
@@ -172,14 +174,18 @@ impl Case<'_> {
             .filter(|mutation| !mutation.resource.contains(TABLE))
             .map(|mutation| format!("{mutation:?}"))
             .collect();
-        touched.into_iter().for_each(|line| self.fail("ownership", line));
+        for line in touched {
+            self.fail("ownership", line);
+        }
         self.taken_is_let_go();
         let deleted: Vec<String> = self
             .ours()
             .filter(|mutation| mutation.operation.contains(":Delete"))
             .map(|mutation| format!("{mutation:?}"))
             .collect();
-        deleted.into_iter().for_each(|line| self.fail("deletion", line));
+        for line in deleted {
+            self.fail("deletion", line);
+        }
         let changed = self.played.twin.audit().history.iter().filter(|change| change.resource.contains(BYSTANDER));
         if changed.clone().any(|change| change.from != 0) {
             self.broken.push("ownership: the bystander's values changed".to_owned());
@@ -282,7 +288,9 @@ impl Case<'_> {
                 found.push(("refused", format!("{code} {mutation:?}")));
             }
         }
-        found.into_iter().for_each(|(rule, line)| self.fail(rule, line));
+        for (rule, line) in found {
+            self.fail(rule, line);
+        }
     }
 
     fn sample_before(&self, at: Timestamp) -> Option<&Sample> {
@@ -403,7 +411,9 @@ impl Case<'_> {
                 found.push(format!("{count} throttled writes in the minute {minute}, and yet {act:?}"));
             }
         }
-        found.into_iter().for_each(|line| self.fail("throttled-sink", line));
+        for line in found {
+            self.fail("throttled-sink", line);
+        }
     }
 
     /// No record is lost by what we do: positions, retention, mappings.
