@@ -1,0 +1,33 @@
+//! What the twin does of what AWS documents: scripted clients on the wire, and the table they earn.
+//!
+//! The denominator is generated: every operation in [`model::OPERATIONS`] × (success and each error of its SDK
+//! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
+
+mod book;
+mod model;
+mod report;
+
+pub use book::{Book, Outcome, Rule};
+
+/// Service, its rules, its script.
+type Script = (&'static str, &'static [Rule], fn(&mut Book));
+
+/// All scripts, each on accounts of its own.
+fn scripts() -> Vec<Script> {
+    vec![]
+}
+
+#[test]
+fn the_table_in_the_docs_is_what_the_scripts_earn() {
+    let mut book = Book::default();
+    for (_, rules, script) in scripts() {
+        book.rules(rules);
+        script(&mut book);
+    }
+    report::compare(&book);
+}
+
+#[test]
+fn the_operations_are_those_of_the_sdk() {
+    model::compare_with_the_sdk();
+}
