@@ -10,8 +10,8 @@ use crate::{
     memory::Memory,
     model::{
         BillingMode, CapacityFacts, CapacityUnits, ConsumerSignals, Facts, Freshness, FunctionFacts, IndexFacts,
-        IndexSignals, LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, Point, ShardCount, Signal,
-        Signals, StreamFacts, StreamMode, StreamSignals, TAG_RESHARDS, TableFacts, TableSignals,
+        IndexSignals, LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, Point, ResourceId,
+        ShardCount, Signal, Signals, StreamFacts, StreamMode, StreamSignals, TAG_RESHARDS, TableFacts, TableSignals,
     },
     spec::{self, Pipeline, ScalingPolicy},
 };
@@ -167,6 +167,7 @@ impl Scene {
                 report_batch_item_failures: false,
                 on_failure: None,
                 filter_criteria: Vec::new(),
+                last_modified: None,
                 tags: BTreeMap::new(),
             });
         }
@@ -554,4 +555,25 @@ fn throttles_older_than_the_last_raise_do_not_raise_again() {
     scene.set_write(113, 57);
     let (_, sizing) = scene.cycle(&Load { throttles: 5.0, ..load });
     assert_eq!(write(&sizing), None, "they are from before the raise");
+}
+
+#[test]
+fn a_lag_right_after_a_change_of_the_mapping_is_the_changes() {
+    let mut scene = Scene::new();
+    scene.set_write(4000, 2000);
+    let behind = Load { age_seconds: 40.0, ..Load::race() };
+    let of_the_consumer = |findings: Vec<Finding>| {
+        let resource = ResourceId::Mapping("leaderboard".to_owned());
+        findings.into_iter().find(|finding| finding.resource == resource).unwrap()
+    };
+    let (before, _) = scene.cycle(&behind);
+    assert_eq!(of_the_consumer(before).diagnosis, Diagnosis::Unknown);
+    let changed = scene.facts.observed_at - SignedDuration::from_mins(2);
+    for mapping in &mut scene.facts.mappings {
+        mapping.last_modified = Some(changed);
+    }
+    let (after, _) = scene.cycle(&behind);
+    let finding = of_the_consumer(after);
+    assert_eq!(finding.diagnosis, Diagnosis::Actuating);
+    assert!(finding.summary.contains("changed 120 s ago"), "{}", finding.summary);
 }
