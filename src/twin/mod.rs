@@ -8,6 +8,7 @@
 
 mod assumptions;
 mod audit;
+mod autoscaling;
 mod cloudwatch;
 mod dynamodb;
 mod faults;
@@ -213,6 +214,7 @@ impl Twin {
             Service::DynamoDb => self.dynamodb.call(&mut ctx, &call.operation, args),
             Service::Lambda => self.lambda.call(&mut ctx, &self.kinesis, &call.operation, args),
             Service::CloudWatch => cloudwatch::call(&mut ctx, &self.metric_faults, &call.operation, args),
+            Service::AutoScaling => autoscaling::call(&mut ctx, &call.operation, args),
             Service::Sts => sts::call(&ctx, &call.operation),
         }
     }

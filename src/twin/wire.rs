@@ -96,10 +96,12 @@ pub(super) enum Service {
     Lambda,
     CloudWatch,
     Sts,
+    AutoScaling,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::Sts];
+    const ALL: [Self; 6] =
+        [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::Sts, Self::AutoScaling];
 
     fn name(self) -> &'static str {
         match self {
@@ -108,6 +110,7 @@ impl Service {
             Self::Lambda => "lambda",
             Self::CloudWatch => "cloudwatch",
             Self::Sts => "sts",
+            Self::AutoScaling => "application-autoscaling",
         }
     }
 
@@ -218,6 +221,7 @@ fn decode_json(target: &str, body: &[u8]) -> Result<Call, Undecodable> {
     let (service, version) = match prefix {
         "Kinesis_20131202" => (Service::Kinesis, "application/x-amz-json-1.1"),
         "DynamoDB_20120810" => (Service::DynamoDb, "application/x-amz-json-1.0"),
+        "AnyScaleFrontendService" => (Service::AutoScaling, "application/x-amz-json-1.1"),
         "GraniteServiceVersion20100801" => (Service::CloudWatch, "application/x-amz-json-1.0"),
         _ => {
             return Err(Undecodable {
