@@ -152,6 +152,12 @@ impl Call {
         !["Describe", "Get", "List"].iter().any(|prefix| self.operation.starts_with(prefix))
     }
 
+    /// A read of the control plane, not of records, items or metrics.
+    pub fn is_control_read(&self) -> bool {
+        let data = ["GetRecords", "GetShardIterator", "GetItem", "GetMetricData", "GetMetricStatistics", "ListMetrics"];
+        !self.is_mutating() && !data.contains(&self.operation.as_str())
+    }
+
     /// The resource as the request names it.
     pub fn resource(&self) -> String {
         let members =
@@ -243,8 +249,7 @@ fn malformed(service: Service, encoding: Encoding) -> Undecodable {
 
 pub(super) fn encode(call: &Call, answer: Answer, id: &str, now_ms: i64) -> Response {
     let mut headers = BTreeMap::new();
-    let date = timestamp(now_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    headers.insert("date".to_owned(), date);
+    headers.insert("date".to_owned(), date(now_ms));
     headers.insert("x-amzn-requestid".to_owned(), id.to_owned());
     let status = match &answer {
         Err(refusal) => refusal.status,
@@ -268,6 +273,11 @@ pub(super) fn encode(call: &Call, answer: Answer, id: &str, now_ms: i64) -> Resp
     headers.insert("content-type".to_owned(), content_type.to_owned());
     headers.insert("content-length".to_owned(), body.len().to_string());
     Response { status, headers, body }
+}
+
+/// A moment as the `Date` header has it.
+pub(super) fn date(now_ms: i64) -> String {
+    timestamp(now_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn error_members(refusal: Refusal, message_member: &str) -> Map<String, Value> {

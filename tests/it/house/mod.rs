@@ -61,7 +61,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("daemon", &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost"]),
     (
         "cli",
-        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon"],
+        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon", "document"],
     ),
 ];
 
