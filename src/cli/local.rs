@@ -12,6 +12,7 @@ use std::{
 use super::{console::Console, errors::CliError, exit::Exit, globals::Globals, source::Source};
 use crate::{
     aws::Clock,
+    document::render_problems,
     twin::{Host, Twin, World},
 };
 
@@ -127,11 +128,21 @@ impl Hosted {
 fn new_twin(source: Option<&Source>, seed: Option<u64>) -> Result<Twin, CliError> {
     let world = match source {
         None => World::alleycat(),
-        Some(source) => World::parse(&source.text).map_err(|error| {
-            CliError::new(Exit::Config, format!("the world file {} is wrong: {error}", source.name))
-        })?,
+        Some(source) => load_world(source)?,
     };
     Ok(Twin::new(world, seed.unwrap_or(DEFAULT_SEED)))
+}
+
+/// Reads a world file and the files that it names.
+fn load_world(source: &Source) -> Result<World, CliError> {
+    let beside = |file: &str| {
+        let path = Path::new(&source.name).parent().unwrap_or(Path::new("")).join(file);
+        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    World::load(&source.text, beside).map_err(|problems| {
+        let told = render_problems(&source.name, &source.text, &problems, false);
+        CliError::new(Exit::Config, format!("the world file {} is wrong", source.name)).detail(told)
+    })
 }
 
 /// A world file's name without what a directory name should not hold.

@@ -158,11 +158,11 @@ impl Inner {
     }
 
     fn effect(&mut self, clock: &Clock, request: &Request, mutating: bool) -> Result<Response, String> {
-        let response = self.twin.handle(clock.now(), request);
+        let response = self.twin.serve(clock.now(), request);
         if let Some(hook) = self.hook.as_mut().filter(|_| mutating) {
             hook(&self.twin)?;
         }
-        Ok(response)
+        response
     }
 }
 

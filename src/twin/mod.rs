@@ -8,6 +8,7 @@
 
 mod assumptions;
 mod audit;
+mod autoscaling;
 mod cloudwatch;
 mod dynamodb;
 mod faults;
@@ -16,6 +17,7 @@ mod kinesis;
 mod lambda;
 pub mod plane;
 mod sts;
+mod trouble;
 mod wire;
 pub mod world;
 
@@ -45,6 +47,7 @@ pub struct Twin {
     dynamodb: dynamodb::DynamoDb,
     metric_faults: Vec<MetricFault>,
     audit: Audit,
+    troubles: trouble::Troubles,
     ids: Ids,
     now_ms: i64,
 }
@@ -107,24 +110,29 @@ macro_rules! ctx {
 }
 
 impl Twin {
-    /// An empty account in `world`, at the world's start. The world's functions exist; streams, tables and
-    /// mappings do not.
+    /// An account in `world`, at the world's start: the world's functions exist, and the streams, tables and
+    /// mappings that it names.
     pub fn new(world: World, seed: u64) -> Self {
         let plane = Plane::new(&world, seed);
         let lambda = lambda::Lambda::new(&world);
         let now_ms = world.start.as_millisecond();
-        Self {
+        let troubles = trouble::Troubles::of(&world.others, now_ms);
+        let metric_faults = world.metric_outages.iter().map(|outage| metric_fault(outage, now_ms)).collect();
+        let mut twin = Self {
             plane,
             lambda,
+            troubles,
+            metric_faults,
             now_ms,
             world,
             assumptions: Assumptions::default(),
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
-            metric_faults: Vec::new(),
             audit: Audit::default(),
             ids: Ids { seed, requests: 0, resources: 0 },
-        }
+        };
+        twin.found();
+        twin
     }
 
     /// The twin's own time: the latest moment it was advanced to.
@@ -162,7 +170,9 @@ impl Twin {
         let to_ms = to.as_millisecond();
         while let Some(due) = self.next_due().filter(|due| *due <= to_ms) {
             self.advance_to(due);
+            self.remember();
             self.settle();
+            self.act();
         }
         self.advance_to(to_ms);
     }
@@ -179,7 +189,8 @@ impl Twin {
     }
 
     fn next_due(&self) -> Option<i64> {
-        [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()].into_iter().flatten().min()
+        let services = [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()];
+        services.into_iter().chain([self.troubles.next_due()]).flatten().min()
     }
 
     fn settle(&mut self) {
@@ -192,12 +203,20 @@ impl Twin {
     /// Answers one request at `now` as AWS would. Time moves to `now` first, if it is later than the twin's.
     pub fn handle(&mut self, now: Timestamp, request: &Request) -> Response {
         self.advance(now);
+        self.answer(request)
+    }
+
+    /// Answers one request at the twin's own time.
+    fn answer(&mut self, request: &Request) -> Response {
         let id = self.ids.request();
         let call = match wire::decode(request) {
             Ok(call) => call,
             Err(undecodable) => return undecodable.response(&id, self.now_ms),
         };
         self.audit.count(&call.name());
+        if call.is_mutating() {
+            self.remember();
+        }
         let answer = self.dispatch(&call);
         if call.is_mutating() {
             self.audit.mutation(self.now_ms, call.name(), call.resource(), answer.as_ref().err(), false);
@@ -213,6 +232,7 @@ impl Twin {
             Service::DynamoDb => self.dynamodb.call(&mut ctx, &call.operation, args),
             Service::Lambda => self.lambda.call(&mut ctx, &self.kinesis, &call.operation, args),
             Service::CloudWatch => cloudwatch::call(&mut ctx, &self.metric_faults, &call.operation, args),
+            Service::AutoScaling => autoscaling::call(&mut ctx, &call.operation, args),
             Service::Sts => sts::call(&ctx, &call.operation),
         }
     }
@@ -278,6 +298,17 @@ impl Twin {
     /// When the bytes are not such a state, or another version's.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         ciborium::from_reader(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// A world's outage as CloudWatch keeps it.
+fn metric_fault(outage: &world::MetricOutage, start_ms: i64) -> MetricFault {
+    let at = |seconds: u32| start_ms + i64::from(seconds) * 1_000;
+    MetricFault {
+        from_ms: at(outage.from_seconds),
+        to_ms: at(outage.to_seconds),
+        namespace: outage.namespace.clone(),
+        delay_seconds: outage.delay_seconds,
     }
 }
 

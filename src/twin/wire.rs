@@ -96,10 +96,12 @@ pub(super) enum Service {
     Lambda,
     CloudWatch,
     Sts,
+    AutoScaling,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::Sts];
+    const ALL: [Self; 6] =
+        [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::Sts, Self::AutoScaling];
 
     fn name(self) -> &'static str {
         match self {
@@ -108,6 +110,7 @@ impl Service {
             Self::Lambda => "lambda",
             Self::CloudWatch => "cloudwatch",
             Self::Sts => "sts",
+            Self::AutoScaling => "application-autoscaling",
         }
     }
 
@@ -147,6 +150,12 @@ impl Call {
     /// Reads are Describe…, Get… and List… in every service modelled here.
     pub fn is_mutating(&self) -> bool {
         !["Describe", "Get", "List"].iter().any(|prefix| self.operation.starts_with(prefix))
+    }
+
+    /// A read of the control plane, not of records, items or metrics.
+    pub fn is_control_read(&self) -> bool {
+        let data = ["GetRecords", "GetShardIterator", "GetItem", "GetMetricData", "GetMetricStatistics", "ListMetrics"];
+        !self.is_mutating() && !data.contains(&self.operation.as_str())
     }
 
     /// The resource as the request names it.
@@ -218,6 +227,7 @@ fn decode_json(target: &str, body: &[u8]) -> Result<Call, Undecodable> {
     let (service, version) = match prefix {
         "Kinesis_20131202" => (Service::Kinesis, "application/x-amz-json-1.1"),
         "DynamoDB_20120810" => (Service::DynamoDb, "application/x-amz-json-1.0"),
+        "AnyScaleFrontendService" => (Service::AutoScaling, "application/x-amz-json-1.1"),
         "GraniteServiceVersion20100801" => (Service::CloudWatch, "application/x-amz-json-1.0"),
         _ => {
             return Err(Undecodable {
@@ -239,8 +249,7 @@ fn malformed(service: Service, encoding: Encoding) -> Undecodable {
 
 pub(super) fn encode(call: &Call, answer: Answer, id: &str, now_ms: i64) -> Response {
     let mut headers = BTreeMap::new();
-    let date = timestamp(now_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    headers.insert("date".to_owned(), date);
+    headers.insert("date".to_owned(), date(now_ms));
     headers.insert("x-amzn-requestid".to_owned(), id.to_owned());
     let status = match &answer {
         Err(refusal) => refusal.status,
@@ -264,6 +273,11 @@ pub(super) fn encode(call: &Call, answer: Answer, id: &str, now_ms: i64) -> Resp
     headers.insert("content-type".to_owned(), content_type.to_owned());
     headers.insert("content-length".to_owned(), body.len().to_string());
     Response { status, headers, body }
+}
+
+/// A moment as the `Date` header has it.
+pub(super) fn date(now_ms: i64) -> String {
+    timestamp(now_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 fn error_members(refusal: Refusal, message_member: &str) -> Map<String, Value> {

@@ -26,3 +26,4 @@ mod service;
 mod spec;
 mod storm;
 mod twin;
+mod world;

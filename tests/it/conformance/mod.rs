@@ -4,17 +4,18 @@
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
 mod book;
+mod faults;
 mod model;
 mod report;
 
-pub use book::{Book, Outcome, Rule};
+pub use book::{Book, Outcome, Rule, request};
 
 /// Service, its rules, its script.
 type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![]
+    vec![("faults", faults::RULES, faults::script)]
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn table(book: &Book) -> (String, f64) {
 }
 
 /// The code on the wire of an SDK variant: the SDK writes `Kms` where AWS writes `KMS`.
-fn code(variant: &str) -> String {
+pub fn code(variant: &str) -> String {
     variant.strip_prefix("Kms").map_or_else(|| variant.to_owned(), |rest| format!("KMS{rest}"))
 }
 

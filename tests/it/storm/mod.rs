@@ -6,7 +6,7 @@
 
 mod checks;
 mod play;
-mod rng;
+pub mod rng;
 mod scenario;
 
 use std::{
