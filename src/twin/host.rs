@@ -121,7 +121,19 @@ impl Host {
     /// # Errors
     /// When the connection breaks: a fault, a crash, or a hook that failed.
     pub async fn serve(&self, request: &Request) -> Result<Response, String> {
-        self.clock.sleep(self.latency).await;
+        self.latency().await;
+        self.answer(request)
+    }
+
+    /// Waits as long as AWS takes for an answer.
+    pub async fn latency(&self) {
+        if !self.latency.is_zero() {
+            self.clock.sleep(self.latency).await;
+        }
+    }
+
+    /// As [`Self::serve`], at once.
+    pub fn answer(&self, request: &Request) -> Result<Response, String> {
         self.lock().serve(&self.clock, request)
     }
 

@@ -17,6 +17,7 @@ mod kinesis;
 mod lambda;
 pub mod plane;
 mod rates;
+pub mod serve;
 mod sts;
 mod subscription;
 mod wire;
