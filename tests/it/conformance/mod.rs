@@ -5,16 +5,19 @@
 
 mod book;
 mod model;
+mod rates;
 mod report;
+mod sts;
 
 pub use book::{Book, Outcome, Rule};
+pub use model::SERVICES as OPERATIONS;
 
 /// Service, its rules, its script.
 type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![]
+    vec![("rates", rates::RULES, rates::script), ("sts", sts::RULES, sts::script)]
 }
 
 #[test]
