@@ -19,6 +19,8 @@ pub struct Assumptions {
     pub per_account_maximum: u64,
     /// Concurrency that must stay unreserved (Lambda quotas).
     pub unreserved_minimum: u32,
+    /// Whether the control planes' request rates hold (a bucket of one second's calls: assumption).
+    pub enforce_request_rates: bool,
 }
 
 impl Default for Assumptions {
@@ -29,6 +31,7 @@ impl Default for Assumptions {
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,
             unreserved_minimum: 100,
+            enforce_request_rates: true,
         }
     }
 }

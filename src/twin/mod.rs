@@ -16,7 +16,10 @@ mod host;
 mod kinesis;
 mod lambda;
 pub mod plane;
+mod rates;
+pub mod serve;
 mod sts;
+mod subscription;
 mod trouble;
 mod wire;
 pub mod world;
@@ -31,7 +34,8 @@ pub use cloudwatch::MetricFault;
 pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
-pub use wire::{Request, Response};
+pub use subscription::Subscription;
+pub use wire::{MAX_BODY, Request, Response};
 pub use world::World;
 
 use wire::{Answer, Args, Call, Refusal, Service};
@@ -48,6 +52,7 @@ pub struct Twin {
     metric_faults: Vec<MetricFault>,
     audit: Audit,
     troubles: trouble::Troubles,
+    rates: rates::Rates,
     ids: Ids,
     now_ms: i64,
 }
@@ -129,6 +134,7 @@ impl Twin {
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
             audit: Audit::default(),
+            rates: rates::Rates::default(),
             ids: Ids { seed, requests: 0, resources: 0 },
         };
         twin.found();
@@ -214,11 +220,17 @@ impl Twin {
             Err(undecodable) => return undecodable.response(&id, self.now_ms),
         };
         self.audit.count(&call.name());
-        if call.is_mutating() {
+        if call.is_mutating() && !call.is_data() {
             self.remember();
         }
-        let answer = self.dispatch(&call);
-        if call.is_mutating() {
+        let taken = if self.assumptions.enforce_request_rates {
+            self.rates.take(&call, self.now_ms, &self.world.account_id)
+        } else {
+            Ok(())
+        };
+        let answer = taken.and_then(|()| self.dispatch(&call));
+        // Records and items are counted by what they do to streams and tables.
+        if call.is_mutating() && !call.is_data() {
             self.audit.mutation(self.now_ms, call.name(), call.resource(), answer.as_ref().err(), false);
         }
         wire::encode(&call, answer, &id, self.now_ms)
@@ -244,6 +256,12 @@ impl Twin {
             Ok(call) => wire::encode(&call, Err(refusal(call.service)), &id, self.now_ms),
             Err(undecodable) => undecodable.response(&id, self.now_ms),
         }
+    }
+
+    /// The answer to a request whose body was too large to be read: its head without a body.
+    fn refuse_length(&mut self, request: &Request) -> Response {
+        let id = self.ids.request();
+        wire::refuse_length(request, &id, self.now_ms)
     }
 
     /// Another user calls UpdateShardCount on our stream: the same rules, the same budget of ten in 24 h.

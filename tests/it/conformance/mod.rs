@@ -6,16 +6,23 @@
 mod book;
 mod faults;
 mod model;
+mod rates;
 mod report;
+mod sts;
 
 pub use book::{Book, Outcome, Rule, request};
+pub use model::SERVICES as OPERATIONS;
 
 /// Service, its rules, its script.
 type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![("faults", faults::RULES, faults::script)]
+    vec![
+        ("faults", faults::RULES, faults::script),
+        ("rates", rates::RULES, rates::script),
+        ("sts", sts::RULES, sts::script),
+    ]
 }
 
 #[test]
