@@ -19,6 +19,9 @@ pub struct Assumptions {
     pub per_account_maximum: u64,
     /// Concurrency that must stay unreserved (Lambda quotas).
     pub unreserved_minimum: u32,
+    /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
+    /// the value is an assumption.
+    pub metric_listing_seconds: u32,
 }
 
 impl Default for Assumptions {
@@ -29,6 +32,7 @@ impl Default for Assumptions {
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,
             unreserved_minimum: 100,
+            metric_listing_seconds: 180,
         }
     }
 }

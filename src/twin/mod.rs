@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 pub use assumptions::Assumptions;
 pub use audit::{Audit, Change, Meters, Mutation};
-pub use cloudwatch::MetricFault;
+pub use cloudwatch::{MetricFault, MetricTrouble};
 pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;

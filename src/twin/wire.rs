@@ -9,7 +9,7 @@ use ciborium::value::Value as Cbor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{lambda, timestamp};
+use super::{cloudwatch, lambda, timestamp};
 
 /// An HTTP request as the SDK sends it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -343,7 +343,7 @@ fn decode_cbor(body: &[u8]) -> Option<Value> {
     fn convert(value: Cbor) -> Option<Value> {
         Some(match value {
             Cbor::Integer(number) => json!(i64::try_from(i128::from(number)).ok()?),
-            Cbor::Float(number) => json!(number),
+            Cbor::Float(number) => cloudwatch::number(number),
             Cbor::Text(text) => Value::String(text),
             Cbor::Bool(flag) => Value::Bool(flag),
             Cbor::Null => Value::Null,
@@ -362,25 +362,29 @@ fn decode_cbor(body: &[u8]) -> Option<Value> {
 }
 
 fn cbor_body(answer: Answer) -> Vec<u8> {
-    fn convert(value: Value, timestamps: bool) -> Cbor {
+    use cloudwatch::{is_number, is_timestamp, not_finite};
+    fn convert(value: Value, member: &str) -> Cbor {
         match value {
             Value::Null => Cbor::Null,
             Value::Bool(flag) => Cbor::Bool(flag),
-            Value::Number(number) if timestamps => {
+            Value::Number(number) if is_timestamp(member) => {
                 Cbor::Tag(1, Box::new(Cbor::Float(number.as_f64().unwrap_or_default())))
             }
             Value::Number(number) => match number.as_i64() {
                 Some(integer) => Cbor::Integer(integer.into()),
                 None => Cbor::Float(number.as_f64().unwrap_or_default()),
             },
-            Value::String(text) => Cbor::Text(text),
-            Value::Array(items) => Cbor::Array(items.into_iter().map(|item| convert(item, timestamps)).collect()),
+            Value::String(text) => match not_finite(&text).filter(|_| is_number(member)) {
+                Some(number) => Cbor::Float(number),
+                None => Cbor::Text(text),
+            },
+            Value::Array(items) => Cbor::Array(items.into_iter().map(|item| convert(item, member)).collect()),
             Value::Object(members) => Cbor::Map(
                 members
                     .into_iter()
                     .map(|(key, value)| {
-                        let timestamps = key == "Timestamps";
-                        (Cbor::Text(key), convert(value, timestamps))
+                        let value = convert(value, &key);
+                        (Cbor::Text(key), value)
                     })
                     .collect(),
             ),
@@ -398,7 +402,7 @@ fn cbor_body(answer: Answer) -> Vec<u8> {
     };
     let mut body = Vec::new();
     // Writing to a vector does not fail.
-    let _ = ciborium::into_writer(&convert(value, false), &mut body);
+    let _ = ciborium::into_writer(&convert(value, ""), &mut body);
     body
 }
 
