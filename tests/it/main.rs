@@ -19,6 +19,7 @@ mod house;
 mod iam;
 mod manifests;
 mod memory;
+mod peers;
 mod picture;
 mod plan;
 mod plane;

@@ -8,7 +8,7 @@ mod cloudwatch;
 mod model;
 mod report;
 
-pub use book::{Book, Outcome, Rule};
+pub use book::{Book, Outcome, Rule, answer, request};
 
 /// Service, its rules, its script.
 type Script = (&'static str, &'static [Rule], fn(&mut Book));
