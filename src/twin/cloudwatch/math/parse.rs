@@ -2,6 +2,8 @@
 
 /// Deepest nesting: a bound of this program.
 const DEPTH: usize = 40;
+/// Longest chain of operators that bind alike, such as a sum.
+const CHAIN: usize = 100;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::twin::cloudwatch) enum Expr {
@@ -155,7 +157,7 @@ impl Parser<'_> {
             left = Expr::Binary(op, Box::new(left), Box::new(right));
             // The tree leans to the left: as deep as the chain is long.
             chain += 1;
-            if chain > DEPTH {
+            if chain > CHAIN {
                 return Err("the expression is too long".to_owned());
             }
         }

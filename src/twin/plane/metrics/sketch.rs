@@ -31,12 +31,8 @@ impl Sketch {
         }
     }
 
-    /// (value, samples), smallest value first: the middle of each bucket.
+    /// (value, samples), smallest value first: the least value of each bucket, so whole numbers below 256 are exact.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
-        self.0.iter().map(|(bucket, count)| {
-            let low = f64::from_bits(u64::from(*bucket) << SHIFT);
-            let high = f64::from_bits((u64::from(*bucket) + 1) << SHIFT);
-            (if *bucket == 0 { 0.0 } else { f64::midpoint(low, high) }, *count)
-        })
+        self.0.iter().map(|(bucket, count)| (f64::from_bits(u64::from(*bucket) << SHIFT), *count))
     }
 }
