@@ -15,8 +15,8 @@ use alleycat_operator::twin::{Request, Response};
 /// The region in every request's credential scope.
 pub const REGION: &str = "us-east-1";
 /// kinesis-local's transitions take [`TRANSITION`].
-pub const SETTLE: Duration = Duration::from_millis(400);
-const TRANSITION: &str = "100ms";
+pub const SETTLE: Duration = Duration::from_millis(1_400);
+const TRANSITION: &str = "1000ms";
 
 pub struct Emulator {
     child: Child,
@@ -92,7 +92,9 @@ impl Emulator {
                 }
             }
         }
-        command.env("HOME", home.path()).env("TMPDIR", home.path()).current_dir(home.path());
+        // kinesis-local reads its key beside its program.
+        let beside = program.parent().filter(|_| name == "kinesis-local").unwrap_or(home.path());
+        command.env("HOME", home.path()).env("TMPDIR", home.path()).current_dir(beside);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut running = Self { child, port, account, _home: home };
         for _ in 0..300 {
