@@ -21,6 +21,9 @@ pub struct Assumptions {
     pub unreserved_minimum: u32,
     /// Whether the control planes' request rates hold (a bucket of one second's calls: assumption).
     pub enforce_request_rates: bool,
+    /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
+    /// the value is an assumption.
+    pub metric_listing_seconds: u32,
 }
 
 impl Default for Assumptions {
@@ -32,6 +35,7 @@ impl Default for Assumptions {
             per_account_maximum: 80_000,
             unreserved_minimum: 100,
             enforce_request_rates: true,
+            metric_listing_seconds: 180,
         }
     }
 }

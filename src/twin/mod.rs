@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 pub use assumptions::Assumptions;
 pub use audit::{Audit, Change, Meters, Mutation};
-pub use cloudwatch::MetricFault;
+pub use cloudwatch::{MetricFault, MetricTrouble};
 pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
@@ -326,7 +326,8 @@ fn metric_fault(outage: &world::MetricOutage, start_ms: i64) -> MetricFault {
         from_ms: at(outage.from_seconds),
         to_ms: at(outage.to_seconds),
         namespace: outage.namespace.clone(),
-        delay_seconds: outage.delay_seconds,
+        metric: outage.metric.clone(),
+        trouble: outage.trouble,
     }
 }
 

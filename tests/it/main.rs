@@ -21,6 +21,7 @@ mod iam;
 mod local;
 mod manifests;
 mod memory;
+mod peers;
 mod picture;
 mod plan;
 mod plane;

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use config::{MappingConfig, ShardView, Start, TableConfig};
-pub use metrics::{MINUTE_MS, MetricStore, Stat};
+pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
 use function::{Function, Invocation};
@@ -134,6 +134,11 @@ impl Plane {
     /// The metrics so far.
     pub fn metrics(&self) -> &MetricStore {
         &self.metrics
+    }
+
+    /// The metrics, to put a client's own.
+    pub(in crate::twin) fn metrics_mut(&mut self) -> &mut MetricStore {
+        &mut self.metrics
     }
 
     /// The counters so far.

@@ -8,6 +8,7 @@ use ciborium::value::Value as Cbor;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, budget::Budget, json::error_members};
+use crate::twin::cloudwatch::{is_number, is_timestamp, not_finite, number as number_value};
 
 /// Whose CBOR it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +91,8 @@ impl<'a> Reader<'a> {
                 20 => json!(false),
                 21 => json!(true),
                 22 | 23 => Value::Null,
-                26 => float(f32::from_bits(u32::try_from(number).ok()?).into()),
-                27 => float(f64::from_bits(number)),
+                26 => number_value(f32::from_bits(u32::try_from(number).ok()?).into()),
+                27 => number_value(f64::from_bits(number)),
                 _ => return None,
             },
             _ => return None,
@@ -151,18 +152,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn float(number: f64) -> Value {
-    if number.is_finite() {
-        json!(number)
-    } else if number.is_nan() {
-        json!("NaN")
-    } else if number > 0.0 {
-        json!("Infinity")
-    } else {
-        json!("-Infinity")
-    }
-}
-
 /// The answer's body.
 pub(super) fn encode(answer: Answer, dialect: Dialect) -> Vec<u8> {
     let value = match answer {
@@ -187,7 +176,7 @@ fn convert(value: Value, member: &str, dialect: Dialect) -> Cbor {
     match value {
         Value::Null => Cbor::Null,
         Value::Bool(flag) => Cbor::Bool(flag),
-        Value::Number(number) if member == "Timestamps" || member.ends_with("Timestamp") => {
+        Value::Number(number) if is_timestamp(member) || member.ends_with("Timestamp") => {
             let seconds = number.as_f64().unwrap_or_default();
             Cbor::Tag(
                 1,
@@ -202,10 +191,10 @@ fn convert(value: Value, member: &str, dialect: Dialect) -> Cbor {
             None => Cbor::Float(number.as_f64().unwrap_or_default()),
         },
         Value::String(text) => match (member, text.as_str(), dialect) {
-            ("Values", "NaN", _) => Cbor::Float(f64::NAN),
-            ("Values", "Infinity", _) => Cbor::Float(f64::INFINITY),
-            ("Values", "-Infinity", _) => Cbor::Float(f64::NEG_INFINITY),
             ("Data", data, Dialect::Kinesis) => STANDARD.decode(data).map_or(Cbor::Null, Cbor::Bytes),
+            (number, text, _) if is_number(number) && not_finite(text).is_some() => {
+                Cbor::Float(not_finite(text).unwrap_or_default())
+            }
             _ => Cbor::Text(text),
         },
         Value::Array(items) => Cbor::Array(items.into_iter().map(|item| convert(item, member, dialect)).collect()),

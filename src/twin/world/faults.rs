@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::twin::MetricTrouble;
+
 /// What goes wrong with some of the requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -99,7 +101,7 @@ pub struct Act {
     pub input: Value,
 }
 
-/// CloudWatch publishes the minutes of a time late, or not at all.
+/// CloudWatch publishes the minutes of a time late, wrong, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricOutage {
@@ -107,12 +109,14 @@ pub struct MetricOutage {
     pub from_seconds: u32,
     /// End, exclusive, in seconds after the world's start.
     pub to_seconds: u32,
-    /// Only this namespace, e.g. `AWS/Lambda`; absent: all.
+    /// Only this namespace, e.g. `AWS/Lambda`; a `*` at the end stands for any rest; absent: all.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Seconds later than usual; absent: the minutes are lost.
+    /// Only this metric, e.g. `IteratorAge`; a `*` at the end stands for any rest; absent: all.
     #[serde(default)]
-    pub delay_seconds: Option<u32>,
+    pub metric: Option<String>,
+    /// What happens to them.
+    pub trouble: MetricTrouble,
 }
 
 /// A stream that exists from the start and is somebody else's.

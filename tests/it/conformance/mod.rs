@@ -4,13 +4,14 @@
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
 mod book;
+mod cloudwatch;
 mod faults;
 mod model;
 mod rates;
 mod report;
 mod sts;
 
-pub use book::{Book, Outcome, Rule, request};
+pub use book::{Book, Outcome, Rule, answer, request};
 pub use model::SERVICES as OPERATIONS;
 
 /// Service, its rules, its script.
@@ -22,6 +23,7 @@ fn scripts() -> Vec<Script> {
         ("faults", faults::RULES, faults::script),
         ("rates", rates::RULES, rates::script),
         ("sts", sts::RULES, sts::script),
+        ("cloudwatch", cloudwatch::RULES, cloudwatch::script),
     ]
 }
 

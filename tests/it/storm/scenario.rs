@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alleycat_operator::{
     spec::{self, Pipeline, ScalingPolicy},
     twin::{
-        Crash, Fault, Faults, MetricFault, Moment, Which, World,
+        Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
             ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
         },
@@ -479,7 +479,11 @@ fn metric_faults(rng: &mut Rng, start: Timestamp, calm_from: i64) -> Vec<MetricF
                 namespace: rng
                     .pick(&[None, Some("AWS/Kinesis"), Some("AWS/Lambda"), Some("AWS/DynamoDB")])
                     .map(Into::into),
-                delay_seconds: rng.chance(0.4).then(|| rng.range(30, 200) as u32),
+                metric: None,
+                trouble: match rng.chance(0.4) {
+                    true => MetricTrouble::Late { seconds: rng.range(30, 200) as u32 },
+                    false => MetricTrouble::Missing,
+                },
             }
         })
         .collect()

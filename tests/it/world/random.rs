@@ -112,7 +112,8 @@ fn world(rng: &mut Rng) -> World {
             from_seconds: 100,
             to_seconds: 400,
             namespace: None,
-            delay_seconds: rng.chance(0.5).then_some(90),
+            metric: None,
+            trouble: if rng.chance(0.5) { MetricTrouble::Late { seconds: 90 } } else { MetricTrouble::Missing },
         }],
         ..alleycat
     }
