@@ -16,6 +16,7 @@ mod kinesis;
 mod lambda;
 pub mod plane;
 mod sts;
+mod subscription;
 mod wire;
 pub mod world;
 
@@ -29,6 +30,7 @@ pub use cloudwatch::MetricFault;
 pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
+pub use subscription::Subscription;
 pub use wire::{Request, Response};
 pub use world::World;
 
@@ -224,6 +226,16 @@ impl Twin {
             Ok(call) => wire::encode(&call, Err(refusal(call.service)), &id, self.now_ms),
             Err(undecodable) => undecodable.response(&id, self.now_ms),
         }
+    }
+
+    fn kinesis_events(&mut self, id: u64) -> (Vec<Value>, Option<i64>) {
+        let mut ctx = ctx!(self);
+        self.kinesis.subscription_events(&mut ctx, id)
+    }
+
+    /// Someone changes what a KMS key (id, ARN or alias) answers.
+    pub fn set_kms_key(&mut self, key: &str, state: world::KeyState) {
+        self.world.kms_keys.insert(key.to_owned(), state);
     }
 
     /// Another user calls UpdateShardCount on our stream: the same rules, the same budget of ten in 24 h.

@@ -54,6 +54,31 @@ pub struct World {
     /// Partition keys fall on shards at random (as MD5 does) instead of exactly in proportion.
     #[serde(default)]
     pub random_keys: bool,
+    /// KMS keys by id, ARN or alias, with what they answer. `alias/aws/kinesis` is always there.
+    #[serde(default)]
+    pub kms_keys: BTreeMap<String, KeyState>,
+    /// Milliseconds between two emissions of a producer, 100 or 1,000: records inside one step are not told
+    /// apart. A step of a second is for long simulations.
+    #[serde(default = "default_step")]
+    pub step_ms: u32,
+}
+
+/// What a KMS key answers to those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyState {
+    /// It works.
+    Enabled,
+    /// KMSDisabledException.
+    Disabled,
+    /// KMSInvalidStateException.
+    PendingDeletion,
+    /// KMSAccessDeniedException.
+    Denied,
+    /// KMSThrottlingException.
+    Throttled,
+    /// KMSOptInRequired: the account has no subscription to KMS.
+    NotSubscribed,
 }
 
 /// A Lambda function: its settings and what one invocation costs.
@@ -228,6 +253,10 @@ fn default_shard_limit() -> u32 {
     1_000
 }
 
+fn default_step() -> u32 {
+    100
+}
+
 fn default_latency() -> u32 {
     5
 }
@@ -322,6 +351,9 @@ impl World {
         }
         if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("accountId {:?} is not twelve digits", self.account_id));
+        }
+        if ![100, 1_000].contains(&self.step_ms) {
+            return Err("stepMs must be 100 or 1000".to_owned());
         }
         self.timings.check()?;
         for (name, function) in &self.functions {

@@ -191,6 +191,8 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         account_concurrency: 1000,
         shard_limit: 1000,
         random_keys: rng.chance(0.3),
+        kms_keys: BTreeMap::new(),
+        step_ms: 100,
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
 }
