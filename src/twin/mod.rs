@@ -233,9 +233,12 @@ impl Twin {
         self.kinesis.subscription_events(&mut ctx, id)
     }
 
-    /// Someone changes what a KMS key (id, ARN or alias) answers.
-    pub fn set_kms_key(&mut self, key: &str, state: world::KeyState) {
-        self.world.kms_keys.insert(key.to_owned(), state);
+    /// Someone changes what a KMS key (id, ARN or alias) answers, or (`None`) removes it.
+    pub fn set_kms_key(&mut self, key: &str, state: Option<world::KeyState>) {
+        match state {
+            Some(state) => _ = self.world.kms_keys.insert(key.to_owned(), state),
+            None => _ = self.world.kms_keys.remove(key),
+        }
     }
 
     /// Another user calls UpdateShardCount on our stream: the same rules, the same budget of ten in 24 h.

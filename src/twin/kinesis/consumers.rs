@@ -70,6 +70,9 @@ impl Kinesis {
     pub(super) fn list_consumers(&self, ctx: &Ctx, args: Args) -> Answer {
         let at_most = args.ranged("MaxResults", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100) as usize;
         let stream = self.find(ctx, args)?;
+        if stream.status != Status::Updating {
+            stream.need_active(ctx)?;
+        }
         let asked = args.get("StreamCreationTimestamp").and_then(Value::as_f64);
         if asked.is_some_and(|asked| (asked * 1_000.0) as i64 / 1_000 != stream.created_ms / 1_000) {
             return Err(super::not_found(ctx, &stream.name));

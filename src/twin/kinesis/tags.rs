@@ -72,6 +72,9 @@ impl Kinesis {
     pub(super) fn list_resource_tags(&mut self, ctx: &Ctx, args: Args) -> Answer {
         let (stream, consumer) = self.resource(args)?;
         let found = self.streams.get(&stream);
+        if let Some(stream) = found.filter(|stream| stream.status != Status::Updating) {
+            stream.need_active(ctx)?;
+        }
         let tags = match &consumer {
             None => found.map(|stream| &stream.tags),
             Some(name) => found.and_then(|stream| stream.consumers.get(name)).map(|consumer| &consumer.tags),

@@ -4,6 +4,7 @@
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
 mod book;
+mod kinesis;
 mod model;
 mod report;
 
@@ -14,7 +15,7 @@ type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![]
+    vec![("kinesis", kinesis::RULES, kinesis::script)]
 }
 
 #[test]
