@@ -24,6 +24,16 @@ pub struct Assumptions {
     /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
     /// the value is an assumption.
     pub metric_listing_seconds: u32,
+    /// On-demand streams per account (Kinesis quotas, default).
+    pub on_demand_streams: usize,
+    /// Most shards of an on-demand stream: 200 MB/s, the default ceiling outside the three largest regions.
+    pub on_demand_shards: u32,
+    /// Seconds between two looks at an on-demand stream, each splitting the shards that took more than 500 KB/s
+    /// since the last (developer guide: "within 15 minutes"). Assumption.
+    pub on_demand_look_seconds: u32,
+    /// Records a second above which a shard of an on-demand stream is split: half its limit. Assumption, the
+    /// guide speaks of bytes only.
+    pub on_demand_records: u64,
 }
 
 impl Default for Assumptions {
@@ -36,6 +46,10 @@ impl Default for Assumptions {
             unreserved_minimum: 100,
             enforce_request_rates: true,
             metric_listing_seconds: 180,
+            on_demand_streams: 50,
+            on_demand_shards: 200,
+            on_demand_look_seconds: 300,
+            on_demand_records: 500,
         }
     }
 }

@@ -264,6 +264,19 @@ impl Twin {
         wire::refuse_length(request, &id, self.now_ms)
     }
 
+    fn kinesis_events(&mut self, id: u64) -> (Vec<Value>, Option<i64>) {
+        let mut ctx = ctx!(self);
+        self.kinesis.subscription_events(&mut ctx, id)
+    }
+
+    /// Someone changes what a KMS key (id, ARN or alias) answers, or (`None`) removes it.
+    pub fn set_kms_key(&mut self, key: &str, state: Option<world::KeyState>) {
+        match state {
+            Some(state) => _ = self.world.kms_keys.insert(key.to_owned(), state),
+            None => _ = self.world.kms_keys.remove(key),
+        }
+    }
+
     /// Another user calls UpdateShardCount on our stream: the same rules, the same budget of ten in 24 h.
     ///
     /// # Errors

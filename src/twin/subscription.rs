@@ -1,9 +1,9 @@
-//! What a SubscribeToShard call goes on to tell. Nothing is built yet: every subscription is over.
+//! What a SubscribeToShard call goes on to tell.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Twin;
+use super::{Twin, timestamp};
 
 /// The next events of a subscription.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +15,11 @@ pub struct Subscription {
 }
 
 impl Twin {
-    /// What subscription `id` has to tell by `now`.
+    /// What subscription `id` (the `__subscription` of SubscribeToShard's answer) has to tell by `now`. Time
+    /// moves to `now` first, if it is later than the twin's. A subscription that is unknown is over.
     pub fn subscription_events(&mut self, now: Timestamp, id: u64) -> Subscription {
-        let _ = (now, id);
-        Subscription { events: Vec::new(), next_poll: None }
+        self.advance(now);
+        let (events, next_poll) = self.kinesis_events(id);
+        Subscription { events, next_poll: next_poll.map(timestamp) }
     }
 }

@@ -41,6 +41,7 @@ fn mapping(function: &str, batch_size: u32, factor: u32) -> MappingConfig {
         max_age_s: -1,
         bisect: false,
         enabled: true,
+        consumer: None,
     }
 }
 

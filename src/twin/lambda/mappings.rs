@@ -227,6 +227,7 @@ impl Mapping {
             max_age_s: settings.max_age_seconds,
             bisect: settings.bisect,
             enabled,
+            consumer: None,
         };
         ctx.plane.put_mapping(&self.uuid, config);
     }

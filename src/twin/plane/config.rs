@@ -38,6 +38,8 @@ pub struct MappingConfig {
     pub bisect: bool,
     /// Whether it polls and invokes. A disabled mapping keeps its position.
     pub enabled: bool,
+    /// The fan-out consumer it reads through, by name; `None` shares the stream's GetRecords limits.
+    pub consumer: Option<String>,
 }
 
 /// A table as the data plane needs it.
@@ -70,4 +72,10 @@ pub struct ShardView {
     pub open: bool,
     /// When it was opened, in epoch milliseconds.
     pub created_ms: i64,
+    /// The number in its id.
+    pub number: u32,
+    /// When it was closed, in epoch milliseconds.
+    pub closed_ms: Option<i64>,
+    /// Position of the next record to arrive.
+    pub tip: u64,
 }

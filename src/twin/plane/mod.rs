@@ -3,16 +3,19 @@
 //! A discrete-event model without clock, I/O or outside randomness. Every change of state happens at an
 //! event's own time, so advancing once or in a thousand pieces gives the same bytes.
 
+mod access;
 mod config;
 mod control;
 mod function;
 mod invoke;
 mod metrics;
+mod payload;
 mod poll;
 mod producer;
 mod reader;
 mod rng;
 mod stream;
+mod stream_metrics;
 mod table;
 mod totals;
 
@@ -20,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use access::{Position, PutRefused, Received};
+pub(super) use stream::PUSH_LATENCY_MS;
 pub use config::{MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
@@ -69,6 +74,8 @@ pub struct Plane {
     tables: BTreeMap<String, Table>,
     metrics: MetricStore,
     totals: Totals,
+    /// Memory the payloads of wire records take, refreshed each minute.
+    payload_bytes: u64,
 }
 
 impl Plane {
@@ -82,7 +89,7 @@ impl Plane {
             functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
             totals.functions.insert(name.clone(), FunctionTotals::default());
         }
-        let producer = |(index, spec)| ProducerState::new(spec, index, now, seed);
+        let producer = |(index, spec)| ProducerState::new(spec, index, now, seed, world.step_ms);
         let producers: Vec<_> = (0..).zip(&world.producers).map(producer).collect();
         let mut agenda = BTreeSet::from([((now.div_euclid(MINUTE_MS) + 1) * MINUTE_MS, Event::Minute)]);
         for (index, producer) in (0..).zip(&producers) {
@@ -107,6 +114,7 @@ impl Plane {
             tables: BTreeMap::new(),
             metrics,
             totals,
+            payload_bytes: 0,
         }
     }
 
@@ -209,6 +217,9 @@ impl Plane {
         let names: Vec<String> = self.streams.keys().cloned().collect();
         for name in names {
             self.expire(&name);
+        }
+        if self.payload_bytes > 0 {
+            self.payload_bytes = self.streams.values().map(Stream::payload_memory).sum();
         }
     }
 

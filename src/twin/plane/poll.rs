@@ -38,10 +38,10 @@ impl Plane {
             let age = last.filter(|_| !caught_up).map_or(0, |cohort| now - cohort.at);
             reader.earliest = now + if caught_up { turn.max(BASE_MS) } else { turn };
             reader.distribute(&cohorts, now);
-            stream.count_read(now, Some((&cohorts, age)), &mut self.metrics);
+            stream.count_read(now, number, Some((&cohorts, age)), &mut self.metrics);
         } else {
             reader.earliest = now + RETRY_MS + mapping.rng.below(RETRY_SPREAD_MS) as i64;
-            stream.count_read(now, None, &mut self.metrics);
+            stream.count_read(now, number, None, &mut self.metrics);
             if let Some(totals) = self.totals.streams.get_mut(&mapping.config.stream) {
                 totals.read_throttles += 1;
             }

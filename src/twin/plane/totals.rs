@@ -38,6 +38,17 @@ pub struct StreamTotals {
     pub read_throttles: u64,
 }
 
+impl StreamTotals {
+    /// Counts records of one size: offered, accepted, the bytes accepted and the payload units of each.
+    pub(super) fn count(&mut self, offered: u64, accepted: u64, bytes: u64, units_each: u64) {
+        self.offered += offered;
+        self.accepted += accepted;
+        self.rejected += offered - accepted;
+        self.accepted_bytes += bytes;
+        self.put_payload_units += accepted * units_each;
+    }
+}
+
 /// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped`, over the
 /// records the stream held when the mapping was created and those accepted since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -83,6 +83,31 @@ pub struct World {
     /// Times in which CloudWatch is late or silent.
     #[serde(default)]
     pub metric_outages: Vec<MetricOutage>,
+    /// KMS keys by id, ARN or alias, with what they answer. `alias/aws/kinesis` is always there.
+    #[serde(default)]
+    pub kms_keys: BTreeMap<String, KeyState>,
+    /// Milliseconds between two emissions of a producer, 100 or 1,000: records inside one step are not told
+    /// apart. A step of a second is for long simulations.
+    #[serde(default = "default_step")]
+    pub step_ms: u32,
+}
+
+/// What a KMS key answers to those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyState {
+    /// It works.
+    Enabled,
+    /// KMSDisabledException.
+    Disabled,
+    /// KMSInvalidStateException.
+    PendingDeletion,
+    /// KMSAccessDeniedException.
+    Denied,
+    /// KMSThrottlingException.
+    Throttled,
+    /// KMSOptInRequired: the account has no subscription to KMS.
+    NotSubscribed,
 }
 
 /// A Lambda function: its settings and what one invocation costs.
@@ -314,6 +339,10 @@ fn default_shard_limit() -> u32 {
     1_000
 }
 
+fn default_step() -> u32 {
+    100
+}
+
 fn default_latency() -> u32 {
     5
 }
@@ -459,6 +488,9 @@ impl World {
         if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             let what = "an account id is twelve digits";
             checker.report_path("accountId", problem::MALFORMED, what, "for example \"123456789012\"");
+        }
+        if ![100, 1_000].contains(&self.step_ms) {
+            checker.report_path("stepMs", problem::OUT_OF_RANGE, "a step is 100 or 1000 milliseconds", "write 100 or 1000");
         }
         for (index, producer) in self.producers.iter().enumerate() {
             if let Some((field, what, help)) = producer.trouble() {

@@ -6,6 +6,7 @@
 mod book;
 mod cloudwatch;
 mod faults;
+mod kinesis;
 mod model;
 mod rates;
 mod report;
@@ -24,6 +25,7 @@ fn scripts() -> Vec<Script> {
         ("rates", rates::RULES, rates::script),
         ("sts", sts::RULES, sts::script),
         ("cloudwatch", cloudwatch::RULES, cloudwatch::script),
+        ("kinesis", kinesis::RULES, kinesis::script),
     ]
 }
 

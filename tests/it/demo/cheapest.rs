@@ -122,6 +122,7 @@ fn run(fixed: &Fixed, seed: u64, credit: Credit) -> Option<f64> {
                 max_age_s: -1,
                 bisect: false,
                 enabled: true,
+                consumer: None,
             },
         );
     }

@@ -197,6 +197,8 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         faults: troubles(rng, calm_from),
         others: Vec::new(),
         metric_outages: Vec::new(),
+        kms_keys: BTreeMap::new(),
+        step_ms: 100,
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
 }

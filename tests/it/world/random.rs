@@ -2,7 +2,7 @@
 //! bytes, and time in pieces is time in one.
 
 use alleycat_operator::twin::{
-    Request, Twin, World,
+    MetricTrouble, Request, Twin, World,
     world::{
         Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage, Producer, RatePoint,
         schema,
