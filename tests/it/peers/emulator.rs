@@ -158,7 +158,7 @@ fn parse(answer: &[u8]) -> Option<Response> {
     if headers.get("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
         body = unchunk(&body)?;
     }
-    Some(Response { status, headers, body })
+    Some(Response { status, headers, body, subscription: None })
 }
 
 fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
