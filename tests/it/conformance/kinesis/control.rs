@@ -208,7 +208,7 @@ fn key_states(book: &mut Book) {
     book.wait(60.0);
     let subscribe = json!({"ConsumerARN": consumer, "ShardId": FIRST, "StartingPosition": {"Type": "LATEST"}});
     let records = |key: &str| json!({"StreamName": "s", "Records": [{"PartitionKey": key, "Data": ""}]});
-    let mut refused = |book: &mut Book, code: &str| {
+    let refused = |book: &mut Book, code: &str| {
         book.refused("kinesis:PutRecord", super::record("s", "k", b"x"), code);
         book.refused("kinesis:PutRecords", records("k"), code);
         let first = iterator(book, "s", FIRST, "TRIM_HORIZON");
