@@ -19,6 +19,11 @@ pub struct Assumptions {
     pub per_account_maximum: u64,
     /// Concurrency that must stay unreserved (Lambda quotas).
     pub unreserved_minimum: u32,
+    /// Whether the control planes' request rates hold (a bucket of one second's calls: assumption).
+    pub enforce_request_rates: bool,
+    /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
+    /// the value is an assumption.
+    pub metric_listing_seconds: u32,
     /// On-demand streams per account (Kinesis quotas, default).
     pub on_demand_streams: usize,
     /// Most shards of an on-demand stream: 200 MB/s, the default ceiling outside the three largest regions.
@@ -39,6 +44,8 @@ impl Default for Assumptions {
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,
             unreserved_minimum: 100,
+            enforce_request_rates: true,
+            metric_listing_seconds: 180,
             on_demand_streams: 50,
             on_demand_shards: 200,
             on_demand_look_seconds: 300,

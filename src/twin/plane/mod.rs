@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use access::{Position, PutRefused, Received};
 pub(super) use stream::PUSH_LATENCY_MS;
 pub use config::{MappingConfig, ShardView, Start, TableConfig};
-pub use metrics::{MINUTE_MS, MetricStore, Stat};
+pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
 use function::{Function, Invocation};
@@ -142,6 +142,11 @@ impl Plane {
     /// The metrics so far.
     pub fn metrics(&self) -> &MetricStore {
         &self.metrics
+    }
+
+    /// The metrics, to put a client's own.
+    pub(in crate::twin) fn metrics_mut(&mut self) -> &mut MetricStore {
+        &mut self.metrics
     }
 
     /// The counters so far.

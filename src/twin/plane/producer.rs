@@ -54,7 +54,7 @@ impl ProducerState {
     /// The `index`-th producer of a world that starts at `origin`.
     pub(super) fn new(spec: &Producer, index: u32, origin: i64, seed: u64, step_ms: u32) -> Self {
         Self {
-            spec: spec.clone(),
+            spec: spec.as_rate(),
             origin,
             first_group: index.saturating_mul(GROUPS),
             rng: Rng::new(seed, &format!("producer/{index}")),
@@ -68,14 +68,20 @@ impl ProducerState {
     /// The stream it writes to.
     pub(super) fn stream(&self) -> &str {
         match &self.spec {
-            Producer::Racers { stream, .. } | Producer::Rate { stream, .. } => stream,
+            Producer::Racers { stream, .. }
+            | Producer::Rate { stream, .. }
+            | Producer::Trace { stream, .. }
+            | Producer::Wave { stream, .. } => stream,
         }
     }
 
     /// Bytes of each record.
     pub(super) fn record_bytes(&self) -> u32 {
         match &self.spec {
-            Producer::Racers { record_bytes, .. } | Producer::Rate { record_bytes, .. } => *record_bytes,
+            Producer::Racers { record_bytes, .. }
+            | Producer::Rate { record_bytes, .. }
+            | Producer::Trace { record_bytes, .. }
+            | Producer::Wave { record_bytes, .. } => *record_bytes,
         }
     }
 
@@ -84,6 +90,8 @@ impl ProducerState {
         match &self.spec {
             Producer::Racers { .. } => self.next_second(self.origin),
             Producer::Rate { points, .. } => points.first().map(|point| self.at(point)),
+            // `as_rate` has made rates of them.
+            Producer::Trace { .. } | Producer::Wave { .. } => None,
         }
     }
 
