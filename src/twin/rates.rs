@@ -57,6 +57,14 @@ const KINESIS: &[Rate] = &[
     account(&["SplitShard"], 5),
     account(&["MergeShards"], 5),
     stream(&["ListShards"], 1_000),
+    // Not documented: five, as for most others. Assumption.
+    stream(&["StartStreamEncryption"], 5),
+    stream(&["StopStreamEncryption"], 5),
+    stream(&["UpdateStreamMode"], 5),
+    stream(&["UpdateMaxRecordSize"], 5),
+    account(&["TagResource"], 5),
+    account(&["UntagResource"], 5),
+    account(&["ListTagsForResource"], 5),
 ];
 
 /// Everything but invocations and GetFunction is one rate.

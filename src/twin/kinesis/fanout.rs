@@ -42,7 +42,7 @@ impl Kinesis {
         stream.need_key(ctx)?;
         records::dry_run(args)?;
         let key = format!("{arn}/{wanted}");
-        if !records::admit(&mut self.subscribe_rates, ctx.now, key.clone(), 1) {
+        if !self.subscribe_rates.admit(ctx.now, key.clone(), 1) {
             ctx.plane.count_subscription(&name, &consumer, false);
             return Err(limit(format!("Rate exceeded for consumer {consumer} and shard {wanted}.")));
         }

@@ -104,7 +104,6 @@ struct FanOut {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Kinesis {
     streams: BTreeMap<String, Stream>,
-    rates: rates::Rates,
     iterator_rates: rates::Rates,
     subscribe_rates: rates::Rates,
     /// By consumer ARN and shard id.
@@ -114,7 +113,6 @@ pub(super) struct Kinesis {
 
 impl Kinesis {
     pub fn call(&mut self, ctx: &mut Ctx, operation: &str, args: Args) -> Answer {
-        self.check_rate(ctx, operation, args)?;
         match operation {
             "CreateStream" => self.create(ctx, args),
             "DescribeStreamSummary" => self.describe_summary(ctx, args),
@@ -154,19 +152,6 @@ impl Kinesis {
             "SubscribeToShard" => self.subscribe(ctx, args),
             _ => Err(Refusal::unknown_operation()),
         }
-    }
-
-    /// Refuses calls above the operation's rate.
-    fn check_rate(&mut self, ctx: &Ctx, operation: &str, args: Args) -> Result<(), Refusal> {
-        let Some((rate, of)) = rates::rate(operation) else { return Ok(()) };
-        let named = args.text("ConsumerARN").and_then(|arn| self.by_source_arn(arn)).map(|(name, _)| name);
-        let named = named.or_else(|| stream_name(args).ok()).filter(|name| self.streams.contains_key(*name));
-        let stream = if of == rates::Of::Stream { named.map(str::to_owned) } else { None };
-        let key = format!("{operation}/{}", stream.as_deref().unwrap_or_default());
-        if self.rates.admit(ctx.now, key, rate) {
-            return Ok(());
-        }
-        Err(rates::exceeded(ctx.account(), stream.as_deref()))
     }
 
     /// Open shards of all streams.

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
-use super::{Kinesis, Status, Stream, invalid, not_found, rates::Rates, reshard::hash_key, tags::as_invalid, token};
+use super::{Kinesis, Status, Stream, invalid, not_found, reshard::hash_key, tags::as_invalid, token};
 use crate::twin::{
     Ctx, epoch,
     plane::{Position, PutRefused, Received, ShardView},
@@ -107,7 +107,7 @@ impl Kinesis {
         let from = start(ctx, stream, &shard, args, "ShardIteratorType", "StartingSequenceNumber")?;
         dry_run(args)?;
         let (name, iterator) = (stream.name.clone(), iterator(ctx, stream, shard.number, from));
-        if !admit(&mut self.iterator_rates, ctx.now, format!("{name}/{wanted}"), ITERATORS_PER_SECOND) {
+        if !self.iterator_rates.admit(ctx.now, format!("{name}/{wanted}"), ITERATORS_PER_SECOND) {
             return Err(throttled(rate_exceeded(ctx, &name, shard.number)));
         }
         Ok(json!({ "ShardIterator": iterator }))
@@ -317,10 +317,6 @@ pub(super) fn dry_run(args: Args) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(400, "DryRunOperationException", "The request would have succeeded, but the DryRun flag is set."))
-}
-
-pub(super) fn admit(rates: &mut Rates, now: i64, key: String, rate: u32) -> bool {
-    rates.admit(now, key, rate)
 }
 
 fn rate_exceeded(ctx: &Ctx, stream: &str, shard: u32) -> String {

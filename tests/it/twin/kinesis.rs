@@ -160,9 +160,11 @@ async fn creation_is_bounded_by_name_mode_shards_and_pace() {
     let (code, message) = refused!(create("s").shard_count(1_001));
     assert_eq!(code, "LimitExceededException");
     assert!(message.contains("would exceed the shard limit"), "{message}");
+    aws.wait(1).await;
     for index in 0..5 {
         create(&format!("s{index}")).shard_count(1).send().await.unwrap();
     }
+    aws.wait(1).await;
     assert_eq!(refused!(create("s5").shard_count(1)).0, "LimitExceededException");
     aws.wait(20).await;
     let limits = aws.kinesis.describe_limits().send().await.unwrap();

@@ -161,7 +161,7 @@ fn read_limits(book: &mut Book) {
     assert_eq!(answer["Records"].as_array().unwrap().len(), 10_000);
     book.refused("kinesis:GetRecords", json!({"ShardIterator": first, "Limit": 10_001}), "InvalidArgumentException");
     book.shows("kinesis.get.call-records");
-    // Three MiB in store: a call takes them and the next one waits until they are paid for.
+    // Five MiB in store, one for each call: after two a second the next one waits.
     fresh(book);
     stream(book, "s", 1);
     for _ in 0..5 {
@@ -178,13 +178,13 @@ fn read_limits(book: &mut Book) {
         } else {
             refused += 1;
         }
-        if taken == 64 {
+        if taken == 80 {
             break;
         }
         book.wait(0.2);
     }
     assert!(refused > 0, "2 MiB a second");
-    assert_eq!(taken, 64);
+    assert_eq!(taken, 80);
     book.shows("kinesis.get.bytes-per-second");
 }
 

@@ -50,6 +50,7 @@ fn status(book: &mut Book, name: &str) -> String {
 /// `per_second` calls in one second are looked at; the next one is refused for its rate.
 #[track_caller]
 fn rate(book: &mut Book, operation: &str, input: &Value, per_second: u32) {
+    book.twin.assumptions_mut().enforce_request_rates = true;
     book.wait(1.0);
     for _ in 0..per_second {
         let answer = book.send(operation, input);
@@ -57,6 +58,7 @@ fn rate(book: &mut Book, operation: &str, input: &Value, per_second: u32) {
     }
     let refused = book.refused(operation, input.clone(), "LimitExceededException");
     assert!(refused.message.starts_with("Rate exceeded"), "{operation}: {}", refused.message);
+    book.twin.assumptions_mut().enforce_request_rates = false;
     book.wait(1.0);
 }
 
