@@ -139,13 +139,6 @@ pub enum OperationKind {
     Update,
 }
 
-impl OperationKind {
-    /// Whether it consumes write capacity.
-    pub fn is_write(self) -> bool {
-        !matches!(self, Self::Get)
-    }
-}
-
 /// A source of records. It never retries: a record the stream rejects is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
