@@ -8,6 +8,7 @@
 
 mod assumptions;
 mod audit;
+mod autoscaling;
 mod cloudwatch;
 mod dynamodb;
 mod faults;
@@ -43,6 +44,7 @@ pub struct Twin {
     kinesis: kinesis::Kinesis,
     lambda: lambda::Lambda,
     dynamodb: dynamodb::DynamoDb,
+    autoscaling: autoscaling::AutoScaling,
     metric_faults: Vec<MetricFault>,
     audit: Audit,
     ids: Ids,
@@ -121,6 +123,7 @@ impl Twin {
             assumptions: Assumptions::default(),
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
+            autoscaling: autoscaling::AutoScaling::default(),
             metric_faults: Vec::new(),
             audit: Audit::default(),
             ids: Ids { seed, requests: 0, resources: 0 },
@@ -179,7 +182,9 @@ impl Twin {
     }
 
     fn next_due(&self) -> Option<i64> {
-        [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()].into_iter().flatten().min()
+        let scaling = self.autoscaling.next_due();
+        let due = [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due(), scaling];
+        due.into_iter().flatten().min()
     }
 
     fn settle(&mut self) {
@@ -187,6 +192,7 @@ impl Twin {
         self.kinesis.settle(&mut ctx);
         self.dynamodb.settle(&mut ctx);
         self.lambda.settle(&mut ctx);
+        self.autoscaling.settle(&mut ctx, &mut self.dynamodb);
     }
 
     /// Answers one request at `now` as AWS would. Time moves to `now` first, if it is later than the twin's.
@@ -212,6 +218,7 @@ impl Twin {
             Service::Kinesis => self.kinesis.call(&mut ctx, &call.operation, args),
             Service::DynamoDb => self.dynamodb.call(&mut ctx, &call.operation, args),
             Service::Lambda => self.lambda.call(&mut ctx, &self.kinesis, &call.operation, args),
+            Service::AutoScaling => self.autoscaling.call(&mut ctx, &mut self.dynamodb, &call.operation, args),
             Service::CloudWatch => cloudwatch::call(&mut ctx, &self.metric_faults, &call.operation, args),
             Service::Sts => sts::call(&ctx, &call.operation),
         }

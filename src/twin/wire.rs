@@ -95,11 +95,13 @@ pub(super) enum Service {
     DynamoDb,
     Lambda,
     CloudWatch,
+    AutoScaling,
     Sts,
 }
 
 impl Service {
-    const ALL: [Self; 5] = [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::Sts];
+    const ALL: [Self; 6] =
+        [Self::Kinesis, Self::DynamoDb, Self::Lambda, Self::CloudWatch, Self::AutoScaling, Self::Sts];
 
     fn name(self) -> &'static str {
         match self {
@@ -107,6 +109,7 @@ impl Service {
             Self::DynamoDb => "dynamodb",
             Self::Lambda => "lambda",
             Self::CloudWatch => "cloudwatch",
+            Self::AutoScaling => "application-autoscaling",
             Self::Sts => "sts",
         }
     }
@@ -151,8 +154,18 @@ impl Call {
 
     /// The resource as the request names it.
     pub fn resource(&self) -> String {
-        let members =
-            ["StreamName", "StreamARN", "TableName", "UUID", "FunctionName", "ResourceArn", "Resource", "ConsumerARN"];
+        let members = [
+            "StreamName",
+            "StreamARN",
+            "TableName",
+            "UUID",
+            "FunctionName",
+            "ResourceArn",
+            "Resource",
+            "ConsumerARN",
+            "ResourceId",
+            "ResourceARN",
+        ];
         let named = members.iter().find_map(|member| self.input.get(*member)?.as_str());
         named.unwrap_or_default().to_owned()
     }
@@ -218,6 +231,7 @@ fn decode_json(target: &str, body: &[u8]) -> Result<Call, Undecodable> {
     let (service, version) = match prefix {
         "Kinesis_20131202" => (Service::Kinesis, "application/x-amz-json-1.1"),
         "DynamoDB_20120810" => (Service::DynamoDb, "application/x-amz-json-1.0"),
+        "AnyScaleFrontendService" => (Service::AutoScaling, "application/x-amz-json-1.1"),
         "GraniteServiceVersion20100801" => (Service::CloudWatch, "application/x-amz-json-1.0"),
         _ => {
             return Err(Undecodable {

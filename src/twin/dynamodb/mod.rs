@@ -179,7 +179,13 @@ impl DynamoDb {
         }
     }
 
-    /// Capacity, status and bounds of a table or index for Application Auto Scaling: (read, write) units, and
+    /// Whether a table, or an index of it, exists.
+    pub fn exists(&self, table: &str, index: Option<&str>) -> bool {
+        let found = self.tables.get(table);
+        found.is_some_and(|table| index.is_none_or(|index| table.global.contains_key(index)))
+    }
+
+    /// A table or index for Application Auto Scaling: its (read, write) units, and
     /// whether it can be changed now. `None` when it does not exist or is on demand.
     pub fn scalable(&self, table: &str, index: Option<&str>) -> Option<((u64, u64), bool)> {
         let table = self.tables.get(table).filter(|table| !table.on_demand && !table.is_creating())?;

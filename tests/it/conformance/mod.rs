@@ -3,7 +3,9 @@
 //! The denominator is generated: every operation in [`model::OPERATIONS`] × (success and each error of its SDK
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
+mod autoscaling;
 mod book;
+mod dynamodb;
 mod model;
 mod report;
 
@@ -14,7 +16,10 @@ type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![]
+    vec![
+        ("dynamodb", dynamodb::RULES, dynamodb::script),
+        ("application-autoscaling", autoscaling::RULES, autoscaling::script),
+    ]
 }
 
 #[test]
