@@ -13,6 +13,20 @@ pub struct Assumptions {
     /// Seconds after a change of deletion protection in which UpdateTable is throttled; published probes saw
     /// about 15.
     pub protection_cooldown_seconds: u32,
+    /// Milliseconds after a change of a table's tags in which another is refused; published probes saw about 2 s.
+    pub table_tags_settle_ms: u32,
+    /// Seconds of a switch to on-demand of a table that has been on demand before; published probes saw 4–5.
+    pub billing_mode_again_seconds: u32,
+    /// Seconds until a greater warm throughput is there; published probes saw 272–514.
+    pub warm_throughput_seconds: u32,
+    /// Seconds between two looks for items past their time to live. AWS says "within a few days". Assumption.
+    pub time_to_live_sweep_seconds: u32,
+    /// What DynamoDB itself takes for a request for items, in milliseconds. Assumption.
+    pub item_latency_ms: u32,
+    /// Bytes of memory the twin gives to all items; AWS has no such bound.
+    pub stored_item_bytes: u64,
+    /// Bytes of the items of one partition key in a table with a local index (DynamoDB quotas: 10 GB).
+    pub item_collection_bytes: u64,
     /// Greatest write or read capacity of one table or index (DynamoDB quotas, default).
     pub per_table_maximum: u64,
     /// Sum of provisioned capacity in the account (DynamoDB quotas, default).
@@ -41,6 +55,13 @@ impl Default for Assumptions {
         Self {
             reshards_per_day: 10,
             protection_cooldown_seconds: 15,
+            table_tags_settle_ms: 2_000,
+            billing_mode_again_seconds: 5,
+            warm_throughput_seconds: 300,
+            time_to_live_sweep_seconds: 3_600,
+            item_latency_ms: 5,
+            stored_item_bytes: 16 * 1_024 * 1_024,
+            item_collection_bytes: 10_000_000_000,
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,
             unreserved_minimum: 100,

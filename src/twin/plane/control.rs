@@ -5,7 +5,7 @@ use super::reader::Mapping;
 use super::rng::Rng;
 use super::stream::Stream;
 use super::stream_metrics::Level;
-use super::table::Table;
+use super::table::{Api, Draw, Table, Throttle};
 use super::totals::MappingTotals;
 use super::{Event, Plane};
 
@@ -162,7 +162,7 @@ impl Plane {
     #[allow(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn create_table(&mut self, name: &str, table: TableConfig) {
         if !self.tables.contains_key(name) {
-            let created = Table::new(name, &table, &mut self.metrics, self.now_ms);
+            let created = Table::new(name, &table, self.table_quota, &mut self.metrics, self.now_ms);
             self.tables.insert(name.to_owned(), created);
             self.totals.tables.entry(name.to_owned()).or_default();
         }
@@ -187,6 +187,53 @@ impl Plane {
         if let Some(found) = self.tables.get_mut(table) {
             found.add_index(table, index, (read, write), &mut self.metrics, self.now_ms);
         }
+    }
+
+    /// A global secondary index is being built until `until_ms`.
+    pub(in crate::twin) fn build_index(&mut self, table: &str, index: &str, until_ms: i64) {
+        if let Some(found) = self.tables.get_mut(table) {
+            found.build_index(table, index, self.now_ms, until_ms, &mut self.metrics);
+        }
+    }
+
+    /// On-demand maxima and warm throughput of a table or index, each (read, write) in units per second.
+    pub(in crate::twin) fn set_on_demand_limits(
+        &mut self,
+        table: &str,
+        index: Option<&str>,
+        maximum: (Option<u64>, Option<u64>),
+        warm: (u64, u64),
+    ) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.set_on_demand_limits(index, maximum, warm, self.now_ms);
+        }
+    }
+
+    /// The account's quotas of units per second, for one table and for all; for tables created later.
+    pub(in crate::twin) fn set_table_quotas(&mut self, table: u64, account: u64) {
+        (self.table_quota, self.account_quota) = (table, account);
+    }
+
+    /// Consumes for one item of a request over the wire, or says everything that refuses it. A table the plane
+    /// does not have refuses nothing.
+    pub(in crate::twin) fn draw(&mut self, table: &str, draw: Draw) -> Result<(), Vec<Throttle>> {
+        match (self.tables.get_mut(table), self.totals.tables.get_mut(table)) {
+            (Some(table), Some(totals)) => table.draw(draw, self.now_ms, &mut self.metrics, totals),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a request over the wire: what it took in milliseconds, or that all of it was throttled.
+    pub(in crate::twin) fn count_request(&mut self, table: &str, api: Api, latency_ms: Option<u32>) {
+        if let Some(table) = self.tables.get(table) {
+            table.count(api, latency_ms, self.now_ms, &mut self.metrics);
+        }
+    }
+
+    /// Adds one sample to a metric that has no series kept at hand.
+    pub(in crate::twin) fn note(&mut self, namespace: &str, metric: &str, dims: &[(&str, &str)], value: f64) {
+        let series = self.metrics.series(namespace, metric, dims);
+        self.metrics.add(series, self.now_ms, value, 1);
     }
 
     /// Removes a global secondary index.

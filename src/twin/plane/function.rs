@@ -9,8 +9,8 @@ use super::metrics::{MetricStore, SeriesId};
 use super::producer::Class;
 use super::reader::Batch;
 use super::rng::Rng;
-use super::table::Demand;
-use crate::twin::world::{FunctionModel, Operation, Per};
+use super::table::{Api, Demand};
+use crate::twin::world::{FunctionModel, Operation, OperationKind, Per};
 
 /// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
 const SDK_RETRIES: u32 = 10;
@@ -154,7 +154,7 @@ impl Invocation {
 }
 
 /// The request that an operation makes for a group.
-pub(super) fn demand(operation: &Operation, group: u32) -> Demand {
+pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32) -> Demand {
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in operation.key.bytes() {
         key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -162,5 +162,10 @@ pub(super) fn demand(operation: &Operation, group: u32) -> Demand {
     if operation.key_per_group {
         key = key.wrapping_add(u64::from(group) + 1);
     }
-    Demand { write: operation.kind.is_write(), bytes: operation.item_bytes, key }
+    let api = match operation.kind {
+        OperationKind::Get => Api::GetItem,
+        OperationKind::Put => Api::PutItem,
+        OperationKind::Update => Api::UpdateItem,
+    };
+    Demand { api, bytes: operation.item_bytes, key, latency_ms }
 }

@@ -122,7 +122,7 @@ impl Plane {
         };
         let mut next = now + i64::from(access.latency_ms);
         let operations = access.operations.len();
-        if table.request(function::demand(operation, run.group), now, &mut self.metrics, totals) {
+        if table.request(function::demand(operation, run.group, access.latency_ms), now, &mut self.metrics, totals) {
             invocation.step(operations);
         } else {
             invocation.tries += 1;
