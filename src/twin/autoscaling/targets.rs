@@ -197,11 +197,12 @@ impl Scaled {
 }
 
 fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let wrong = tags.iter().find(|(key, value)| key.is_empty() || key.len() > 128 || value.len() > 256);
+    if let Some((key, _)) = wrong {
+        return Err(Refusal::validation(format!("Tag {key} is not valid")));
+    }
     if tags.len() > TAGS {
         return Err(Refusal::new(400, "TooManyTagsException", format!("A scalable target has at most {TAGS} tags")));
     }
-    match tags.iter().find(|(key, value)| key.is_empty() || key.len() > 128 || value.len() > 256) {
-        Some((key, _)) => Err(Refusal::validation(format!("Tag {key} is not valid"))),
-        None => Ok(()),
-    }
+    Ok(())
 }

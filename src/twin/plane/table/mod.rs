@@ -390,7 +390,7 @@ mod tests {
         // A minute of 3,600 a second: half an hour later the table serves 7,200.
         for second in 60..120_i64 {
             let (count, _) = admitted(&mut table, 1_024 * 9, |n| n, second * 1_000);
-            assert_eq!(count, 445, "4,000 units a second in items of nine");
+            assert!((444..=445).contains(&count), "4,000 units a second in items of nine");
         }
         for minute in 1..=31 {
             table.end_minute((minute - 1) * MINUTE_MS, minute * MINUTE_MS, &mut metrics);
