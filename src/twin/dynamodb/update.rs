@@ -48,11 +48,7 @@ impl DynamoDb {
         }
         table.need_cool(ctx)?;
         if let Some(enabled) = protects {
-            let table = self.find_mut(args)?;
-            table.need_settled()?;
-            table.deletion_protection = enabled;
-            table.protection_changed_ms = Some(ctx.now);
-            return Ok(json!({ "TableDescription": table.json(ctx) }));
+            return self.protect(ctx, args, enabled);
         }
         if maximum || warms {
             // The table stays ACTIVE.
@@ -84,6 +80,14 @@ impl DynamoDb {
         let table = self.find_mut(args)?;
         table.book(ctx.now, &change);
         table.pending = Some((ctx.now + millis(seconds), change));
+        Ok(json!({ "TableDescription": table.json(ctx) }))
+    }
+
+    fn protect(&mut self, ctx: &Ctx, args: Args, enabled: bool) -> Answer {
+        let table = self.find_mut(args)?;
+        table.need_settled()?;
+        table.deletion_protection = enabled;
+        table.protection_changed_ms = Some(ctx.now);
         Ok(json!({ "TableDescription": table.json(ctx) }))
     }
 
