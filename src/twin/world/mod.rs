@@ -79,6 +79,43 @@ pub struct FunctionModel {
     /// What an invocation asks of tables, in this order after its own work.
     #[serde(default)]
     pub tables: Vec<TableAccess>,
+    /// Aliases that exist: `live` makes `NAME:live` a function that a mapping can invoke.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Every so many-th record of a shard is poison: it fails each invocation that holds it. 0: none.
+    #[serde(default)]
+    pub poison_every: u64,
+    /// Answers with the first poison record of the batch (`batchItemFailures`) instead of failing. Counts only
+    /// when the mapping asks for it; otherwise Lambda takes the answer for success.
+    #[serde(default)]
+    pub partial_batch_response: bool,
+    /// Share of records that pass the filters of a mapping that has some, 0–1. The twin's records have no
+    /// payload to filter by.
+    #[serde(default = "default_pass_share")]
+    pub filter_pass_share: f64,
+    /// Share of deliveries to an on-failure destination that fail, 0–1.
+    #[serde(default)]
+    pub destination_error_rate: f64,
+}
+
+impl Default for FunctionModel {
+    /// A function that does nothing, with Lambda's default settings.
+    fn default() -> Self {
+        Self {
+            timeout_seconds: 3,
+            memory_mb: 128,
+            startup_ms: 0,
+            per_record_us: 0,
+            error_rate: 0.0,
+            reserved_concurrency: None,
+            tables: Vec::new(),
+            aliases: Vec::new(),
+            poison_every: 0,
+            partial_batch_response: false,
+            filter_pass_share: default_pass_share(),
+            destination_error_rate: 0.0,
+        }
+    }
 }
 
 /// Requests to one table, repeated for each group or each record of the batch, one after the other.
@@ -232,6 +269,10 @@ fn default_latency() -> u32 {
     5
 }
 
+fn default_pass_share() -> f64 {
+    1.0
+}
+
 fn default_race() -> u32 {
     300
 }
@@ -342,8 +383,14 @@ impl FunctionModel {
         if !(128..=10_240).contains(&self.memory_mb) {
             return Err("memoryMb must be 128 to 10240".to_owned());
         }
-        if !(0.0..=1.0).contains(&self.error_rate) {
-            return Err("errorRate must be 0 to 1".to_owned());
+        for (field, share) in [
+            ("errorRate", self.error_rate),
+            ("filterPassShare", self.filter_pass_share),
+            ("destinationErrorRate", self.destination_error_rate),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("{field} must be 0 to 1"));
+            }
         }
         let bytes = |op: &Operation| op.item_bytes > 409_600 || op.bytes_per_racer > 409_600;
         if self.tables.iter().flat_map(|access| &access.operations).any(bytes) {
