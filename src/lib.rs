@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cost;
 pub mod daemon;
 pub mod diagnose;
+pub mod document;
 pub mod memory;
 pub mod model;
 pub mod observe;

@@ -263,7 +263,7 @@ pub(crate) async fn sleep_or_stop(sleep: impl Future<Output = ()>, stop: &mut wa
 /// A step in a few words.
 pub(crate) fn describe(step: &Step) -> String {
     match step {
-        Step::CreateStream { shards, .. } => format!("creating with {shards} shards"),
+        Step::CreateStream { shards, .. } => format!("creating with {}", shards.words()),
         Step::TagStream { .. } | Step::TagTable { .. } | Step::TagMapping { .. } => "tagging".to_owned(),
         Step::IncreaseRetention { retention, .. } => format!("raising retention to {retention} h"),
         Step::DecreaseRetention { retention, .. } => format!("lowering retention to {retention} h"),

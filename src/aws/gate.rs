@@ -155,6 +155,7 @@ fn form_action(request: &HttpRequest) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::testing::{Answer, Stub};
 
     fn request(method: &str, uri: &str, target: Option<&str>, body: &'static str) -> HttpRequest {
         let mut request = HttpRequest::new(body.into());
@@ -189,6 +190,24 @@ mod tests {
             let (service, operation) = name_of(&request(method, uri, target, body)).unwrap();
             assert_eq!(format!("{service}:{operation}"), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_without_a_name_is_not_sent() {
+        let stub = Stub::new(|_| Answer::Text(200, "{}"));
+        let connector = GatedConnector {
+            inner: SharedHttpConnector::new(stub.clone()),
+            allow: Allow::Apply,
+            calls: Calls::default(),
+        };
+        let nameless = request("DELETE", "https://l/2015-03-31/functions/f", None, "");
+        let unknown = request("POST", "https://k/", Some("Kinesis_20131202.MergeShards"), "{}");
+        for request in [nameless, unknown] {
+            assert!(connector.call(request).await.is_err());
+        }
+        assert!(stub.sent().is_empty());
+        let known = request("POST", "https://k/", Some("Kinesis_20131202.UpdateShardCount"), "{}");
+        assert!(connector.call(known).await.is_ok());
     }
 
     #[test]

@@ -210,6 +210,7 @@ fn mapping_facts(found: &EventSourceMappingConfiguration) -> MappingFacts {
         maximum_retry_attempts: found.maximum_retry_attempts().unwrap_or(-1),
         maximum_record_age_seconds: found.maximum_record_age_in_seconds().unwrap_or(-1),
         bisect_batch_on_function_error: found.bisect_batch_on_function_error().unwrap_or(false),
+        last_modified: found.last_modified().and_then(super::timestamp),
         report_batch_item_failures: found
             .function_response_types()
             .contains(&FunctionResponseType::ReportBatchItemFailures),

@@ -76,7 +76,7 @@ pub fn announce(console: &Console, prepared: &Prepared) -> Result<(), CliError> 
     if console.json() {
         return console.line(&json!({ "event": "plan", "plan": render::plan::document(&prepared.plan) }));
     }
-    plan::print(console, &prepared.plan)
+    console.print(&render::plan::announcement(&prepared.plan, console.color))
 }
 
 /// Asks for a yes, or refuses where nobody can be asked.

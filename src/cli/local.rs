@@ -12,6 +12,7 @@ use std::{
 use super::{console::Console, errors::CliError, exit::Exit, globals::Globals, source::Source};
 use crate::{
     aws::Clock,
+    document::render_problems,
     twin::{Host, Twin, World},
 };
 
@@ -55,7 +56,7 @@ impl Local {
         fs::create_dir_all(&dir).map_err(|error| {
             CliError::file(Exit::Failed, "create", &dir, &error).hint("choose another directory with --state-dir")
         })?;
-        let lock = lock(&dir)?;
+        let lock = lock(&dir.join("state"), "")?;
         same_world(&dir, source.as_ref())?;
         let twin = match fs::read(dir.join("state")) {
             Ok(bytes) => {
@@ -89,7 +90,9 @@ impl Local {
         let host = Host::new(self.twin, clock.clone());
         let host = match self.dir.clone() {
             None => host,
-            Some(dir) => host.on_mutation(move |twin: &Twin| save(&dir, twin).map_err(|error| error.to_string())),
+            Some(dir) => {
+                host.on_mutation(move |twin: &Twin| save(&dir.join("state"), twin).map_err(|error| error.to_string()))
+            }
         };
         Hosted { host, clock, dir: self.dir, _lock: self.lock, world: self.world }
     }
@@ -117,7 +120,7 @@ impl Hosted {
         self.host.with(|twin| {
             twin.advance(now);
             match &self.dir {
-                Some(dir) => save(dir, twin).map_err(|error| write_error(dir, &error)),
+                Some(dir) => save(&dir.join("state"), twin).map_err(|error| write_error(dir, &error)),
                 None => Ok(()),
             }
         })
@@ -127,11 +130,21 @@ impl Hosted {
 fn new_twin(source: Option<&Source>, seed: Option<u64>) -> Result<Twin, CliError> {
     let world = match source {
         None => World::alleycat(),
-        Some(source) => World::parse(&source.text).map_err(|error| {
-            CliError::new(Exit::Config, format!("the world file {} is wrong: {error}", source.name))
-        })?,
+        Some(source) => load_world(source)?,
     };
     Ok(Twin::new(world, seed.unwrap_or(DEFAULT_SEED)))
+}
+
+/// Reads a world file and the files that it names.
+pub(super) fn load_world(source: &Source) -> Result<World, CliError> {
+    let beside = |file: &str| {
+        let path = Path::new(&source.name).parent().unwrap_or(Path::new("")).join(file);
+        fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    World::load(&source.text, beside).map_err(|problems| {
+        let told = render_problems(&source.name, &source.text, &problems, false);
+        CliError::new(Exit::Config, format!("the world file {} is wrong", source.name)).detail(told)
+    })
 }
 
 /// A world file's name without what a directory name should not hold.
@@ -156,9 +169,12 @@ fn same_world(dir: &Path, source: Option<&Source>) -> Result<(), CliError> {
         .hint("or keep both: choose another directory with --state-dir"))
 }
 
-/// Takes the lock of a directory, or names who holds it.
-fn lock(dir: &Path) -> Result<File, CliError> {
-    let path = dir.join("lock");
+/// Takes the lock of a state file (its name with `.lock`), or names who holds it; `remark` is what others are told of
+/// this process.
+pub(super) fn lock(state: &Path, remark: &str) -> Result<File, CliError> {
+    let mut path = state.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
     let error = |error: &io::Error| CliError::file(Exit::Failed, "open", &path, error);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| error(&e))?;
@@ -168,15 +184,21 @@ fn lock(dir: &Path) -> Result<File, CliError> {
             let mut holder = String::new();
             let _ = (&file).take(4096).read_to_string(&mut holder);
             let holder = if holder.trim().is_empty() { "another process" } else { holder.trim() };
-            return Err(CliError::new(Exit::Unavailable, format!("this twin is in use by {holder}"))
-                .detail(format!("lock: {}", path.display()))
-                .hint("wait until it ends, or use another twin with --state-dir"));
+            let error = CliError::new(Exit::Unavailable, format!("this twin is in use by {holder}"))
+                .detail(format!("lock: {}", path.display()));
+            return Err(match holder.rsplit_once(SERVED_AT).filter(|(_, url)| url.starts_with("http")) {
+                Some((_, url)) => error.hint(format!("talk to it instead: --endpoint-url {url} in place of --local")),
+                None => error.hint("wait until it ends, or use another twin with --state-dir"),
+            });
         }
         Err(TryLockError::Error(e)) => return Err(error(&e)),
     }
-    file.set_len(0).and_then(|()| file.write_all(holder().as_bytes())).map_err(|e| error(&e))?;
+    file.set_len(0).and_then(|()| file.write_all((holder() + remark).as_bytes())).map_err(|e| error(&e))?;
     Ok(file)
 }
+
+/// Stands before the address in the lock of a served twin.
+pub(super) const SERVED_AT: &str = " at ";
 
 /// This process as another one should name it.
 fn holder() -> String {
@@ -184,20 +206,22 @@ fn holder() -> String {
     format!("process {} (alleycat-operator {})", std::process::id(), arguments.join(" "))
 }
 
-fn save(dir: &Path, twin: &Twin) -> io::Result<()> {
-    write_whole(&dir.join("state"), &twin.to_bytes().map_err(io::Error::other)?)
+pub(super) fn save(state: &Path, twin: &Twin) -> io::Result<()> {
+    write_whole(state, &twin.to_bytes().map_err(io::Error::other)?)
 }
 
 /// Writes a file so that a reader finds the old one or the new one, also after a power cut.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     let mut file = File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
+        Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
     }
 }
 
@@ -213,12 +237,13 @@ mod tests {
     #[test]
     fn a_second_opener_is_told_who_holds_the_twin() {
         let dir = tempfile::tempdir().unwrap();
-        let held = lock(dir.path()).unwrap();
-        let error = lock(dir.path()).unwrap_err();
+        let state = dir.path().join("state");
+        let held = lock(&state, "").unwrap();
+        let error = lock(&state, "").unwrap_err();
         assert_eq!(error.exit, Exit::Unavailable);
         assert!(error.what.contains(&format!("process {}", std::process::id())), "{}", error.what);
         drop(held);
-        lock(dir.path()).unwrap();
+        lock(&state, "").unwrap();
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod plan;
 pub mod progress;
 pub mod render;
+pub mod serve;
 pub mod signals;
 pub mod source;
 pub mod target;
@@ -60,6 +61,8 @@ enum Command {
     Daemon(daemon::DaemonArgs),
     /// Watch the Alleycat pipeline fall over, and then the operator keep it up; needs no AWS account.
     Demo(demo::DemoArgs),
+    /// Serve the simulated AWS on a local port to any AWS client.
+    Local(serve::LocalArgs),
     /// Print the IAM policy a command needs.
     IamPolicy(iam_policy::IamPolicyArgs),
     /// Print the version.
@@ -100,6 +103,7 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Destroy(args) => destroy::run(globals, console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),
+        Command::Local(args) => serve::run(globals, console, args),
         Command::IamPolicy(args) => iam_policy::run(console, args),
         Command::Version => version::run(console),
     }

@@ -79,3 +79,11 @@ pub struct Finding {
     /// What the operator does, or what a person must do.
     pub remedy: String,
 }
+
+impl Finding {
+    /// The summary, with the resource in front where it does not name it.
+    pub fn sentence(&self) -> String {
+        let resource = self.resource.to_string();
+        if self.summary.contains(&resource) { self.summary.clone() } else { format!("{resource}: {}", self.summary) }
+    }
+}

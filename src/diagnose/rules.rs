@@ -1,6 +1,8 @@
 //! The rules, in order of cause before consequence: what the stream takes in, what the sink takes, then
 //! what the consumers make of it. Thresholds come from the policy; the limits from AWS.
 
+use jiff::SignedDuration;
+
 use crate::{
     model::{Facts, IndexSignals, LifecycleStatus, ResourceId, Signals},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
@@ -21,6 +23,10 @@ const FAULTY: f64 = 0.01;
 const CATCHING_UP: f64 = -0.1;
 /// Share of provisioned write capacity in use above which burst credit is being spent.
 const SPENDING_CREDIT: f64 = 0.95;
+
+/// How long after a change of a mapping its lag is taken for the change's: the update takes minutes (Lambda guide) and
+/// its metrics come a minute or two late.
+const SETTLING: SignedDuration = SignedDuration::from_mins(5);
 
 /// Everything that is wrong, or soon will be, causes first.
 pub fn diagnose(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, signals: &Signals) -> Vec<Finding> {
@@ -110,8 +116,9 @@ fn ingest(
             severity: if load.rejecting { Severity::Critical } else { Severity::Warning },
             resource,
             summary: format!(
-                "{:.0} records/s are offered to {shards} shard(s), {:.0} % of what they take; the limit is in {bound}.",
+                "{:.0} records/s are offered to {}, {:.0} % of the limit, which is in {bound}.",
                 load.offered,
+                stream.open_shards.words(),
                 load.utilization * 100.0
             ),
             evidence: numbers,
@@ -268,9 +275,12 @@ fn consumers(
     }
     let timeout = facts.functions.get(&consumer.function).map(|function| f64::from(function.timeout_seconds) * 1000.0);
     let times_out = load.duration_max_ms.zip(timeout).is_some_and(|(longest, limit)| longest >= TIMEOUT_SHARE * limit);
-    if let Some(finding) = cause(&load, &resource, slots, &numbers, times_out, sink_throttled, signals) {
-        findings.push(finding);
-    }
+    let found = cause(&load, &resource, slots, &numbers, times_out, sink_throttled, signals);
+    let changed = mapping.last_modified.map(|at| facts.observed_at.duration_since(at)).filter(|ago| *ago < SETTLING);
+    findings.extend(found.map(|finding| match changed {
+        Some(ago) if finding.diagnosis == Diagnosis::Unknown => paused(finding, &load, ago),
+        _ => finding,
+    }));
 }
 
 /// The first cause that fits, as in a troubleshooting guide.
@@ -314,6 +324,22 @@ fn cause(
         evidence: numbers.to_vec(),
         remedy: remedy.to_owned(),
     })
+}
+
+/// A lag without another cause, right after a change of the mapping, comes from the change: the mapping stops
+/// polling while it is updated.
+fn paused(finding: Finding, load: &ConsumerLoad, ago: SignedDuration) -> Finding {
+    let (resource, ago) = (&finding.resource, ago.as_secs());
+    Finding {
+        diagnosis: Diagnosis::Actuating,
+        severity: Severity::Info,
+        summary: format!(
+            "{resource} is {:.0} s behind: it was changed {ago} s ago and paused for it.",
+            load.age_seconds
+        ),
+        remedy: "None needed: it catches up.".to_owned(),
+        ..finding
+    }
 }
 
 type Cause = (Diagnosis, Severity, String, &'static str);

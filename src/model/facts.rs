@@ -179,6 +179,8 @@ pub struct MappingFacts {
     pub on_failure: Option<String>,
     /// Filter patterns, as JSON text.
     pub filter_criteria: Vec<String>,
+    /// When it was created or last changed.
+    pub last_modified: Option<Timestamp>,
     /// Tags; empty when the service could not be asked.
     pub tags: BTreeMap<String, String>,
 }

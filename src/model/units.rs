@@ -108,3 +108,9 @@ impl<T: Copy + Ord> Bounds<T> {
         value.clamp(self.min, self.max)
     }
 }
+impl ShardCount {
+    /// `1 shard`, `2 shards`.
+    pub fn words(self) -> String {
+        if self.get() == 1 { "1 shard".to_owned() } else { format!("{self} shards") }
+    }
+}

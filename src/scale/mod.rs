@@ -24,6 +24,8 @@ pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
 
 #[cfg(test)]
+mod guard_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;

@@ -325,7 +325,7 @@ impl Cycle<'_> {
         if let Err(until) = stream::cooled_down(self.policy, memory.last_change.get(SHARDS).copied(), self.now) {
             return refuse_until("cool-down", "the shard count changed a short time ago", Some(until));
         }
-        let reason = format!("{value} shard(s) were enough at all times of the last {} h", window.as_hours());
+        let reason = format!("{} would have done at all times of the last {} h", value.words(), window.as_hours());
         Ok(Some(Target { value, reason }))
     }
 }

@@ -87,8 +87,9 @@ pub(super) fn demand(
     let bound = shard_bound(pipeline);
     let clamped = ShardCount(wanted as u32).clamp(pipeline.stream.shards.min.min(bound), bound);
     let mut reason = format!(
-        "{expected:.0} records/s expected, {:.0} % of {shards} shard(s); {:.0} % is aimed at",
+        "{expected:.0} records/s expected, {:.0} % of {}; {:.0} % is aimed at",
         utilization * 100.0,
+        stream.open_shards.words(),
         policy.shard_target_utilization * 100.0
     );
     if load.rejecting {

@@ -10,13 +10,13 @@ use crate::{
     memory::Memory,
     model::{
         BillingMode, CapacityFacts, CapacityUnits, ConsumerSignals, Facts, Freshness, FunctionFacts, IndexFacts,
-        IndexSignals, LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, Point, ShardCount, Signal,
-        Signals, StreamFacts, StreamMode, StreamSignals, TAG_RESHARDS, TableFacts, TableSignals,
+        IndexSignals, LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, Point, ResourceId,
+        ShardCount, Signal, Signals, StreamFacts, StreamMode, StreamSignals, TAG_RESHARDS, TableFacts, TableSignals,
     },
     spec::{self, Pipeline, ScalingPolicy},
 };
 
-const TABLE: &str = "alleycat-races";
+pub(super) const TABLE: &str = "alleycat-races";
 pub(super) const INDEX: &str = "GSI_Index";
 
 /// What every minute of the window looks like.
@@ -167,6 +167,7 @@ impl Scene {
                 report_batch_item_failures: false,
                 on_failure: None,
                 filter_criteria: Vec::new(),
+                last_modified: None,
                 tags: BTreeMap::new(),
             });
         }
@@ -188,7 +189,7 @@ impl Scene {
         self.table().global_secondary_indexes.get_mut(INDEX).unwrap().capacity.write = CapacityUnits(index);
     }
 
-    fn signals(&self, load: &Load) -> Signals {
+    pub(super) fn signals(&self, load: &Load) -> Signals {
         let newest = self.now - SignedDuration::from_mins(3);
         let series = |value: f64| Signal {
             freshness: load.freshness,
@@ -244,16 +245,19 @@ impl Scene {
 
     /// One cycle; a minute passes.
     pub(super) fn cycle(&mut self, load: &Load) -> (Vec<Finding>, Sizing) {
-        let signals = self.signals(load);
+        self.cycle_on(&self.signals(load))
+    }
+
+    pub(super) fn cycle_on(&mut self, signals: &Signals) -> (Vec<Finding>, Sizing) {
         remember(&mut self.memory, &self.policy, &self.facts, self.now);
-        learn(&mut self.memory, &self.pipeline, &self.policy, &self.facts, &signals, self.now);
-        let findings = diagnose(&self.pipeline, &self.policy, &self.facts, &signals);
-        let sizing = size(&self.pipeline, &self.policy, &self.facts, &signals, &findings, &mut self.memory, self.now);
+        learn(&mut self.memory, &self.pipeline, &self.policy, &self.facts, signals, self.now);
+        let findings = diagnose(&self.pipeline, &self.policy, &self.facts, signals);
+        let sizing = size(&self.pipeline, &self.policy, &self.facts, signals, &findings, &mut self.memory, self.now);
         self.now += SignedDuration::from_mins(1);
         (findings, sizing)
     }
 
-    fn cycles(&mut self, load: &Load, minutes: u32) -> Option<Sizing> {
+    pub(super) fn cycles(&mut self, load: &Load, minutes: u32) -> Option<Sizing> {
         (0..minutes).map(|_| self.cycle(load).1).last()
     }
 }
@@ -270,11 +274,11 @@ pub(super) fn index_write(sizing: &Sizing) -> Option<u64> {
     sizing.targets.tables.get(TABLE)?.indexes.get(INDEX)?.write.as_ref().map(|target| target.value.get())
 }
 
-fn factor(sizing: &Sizing, consumer: &str) -> Option<u32> {
+pub(super) fn factor(sizing: &Sizing, consumer: &str) -> Option<u32> {
     sizing.targets.consumers.get(consumer)?.parallelization_factor.as_ref().map(|target| target.value.get())
 }
 
-fn held(sizing: &Sizing, guard: &str) -> bool {
+pub(super) fn held(sizing: &Sizing, guard: &str) -> bool {
     sizing.holds.iter().any(|hold| hold.guard == guard)
 }
 
@@ -343,11 +347,15 @@ fn what_a_function_said_last_counts_when_it_is_silent() {
 
 #[test]
 fn a_hot_key_is_not_resharded() {
-    let mut scene = Scene::new();
-    scene.stream().open_shards = ShardCount(4);
-    let (findings, sizing) = scene.cycle(&Load { rejected: 200.0, records: 1200.0, ..Load::race() });
-    assert!(findings.iter().any(|finding| finding.diagnosis == Diagnosis::HotShard));
-    assert_eq!(shards(&sizing), None);
+    // The second load is worth a fifth shard.
+    for (records, rejected) in [(1200.0, 200.0), (2600.0, 120.0)] {
+        let mut scene = Scene::new();
+        scene.stream().open_shards = ShardCount(4);
+        let (findings, sizing) = scene.cycle(&Load { records, rejected, ..Load::race() });
+        assert!(findings.iter().any(|finding| finding.diagnosis == Diagnosis::HotShard));
+        assert_eq!(shards(&sizing), None);
+        assert!(held(&sizing, "hot-shard"));
+    }
 }
 
 #[test]
@@ -547,4 +555,25 @@ fn throttles_older_than_the_last_raise_do_not_raise_again() {
     scene.set_write(113, 57);
     let (_, sizing) = scene.cycle(&Load { throttles: 5.0, ..load });
     assert_eq!(write(&sizing), None, "they are from before the raise");
+}
+
+#[test]
+fn a_lag_right_after_a_change_of_the_mapping_is_the_changes() {
+    let mut scene = Scene::new();
+    scene.set_write(4000, 2000);
+    let behind = Load { age_seconds: 40.0, ..Load::race() };
+    let of_the_consumer = |findings: Vec<Finding>| {
+        let resource = ResourceId::Mapping("leaderboard".to_owned());
+        findings.into_iter().find(|finding| finding.resource == resource).unwrap()
+    };
+    let (before, _) = scene.cycle(&behind);
+    assert_eq!(of_the_consumer(before).diagnosis, Diagnosis::Unknown);
+    let changed = scene.facts.observed_at - SignedDuration::from_mins(2);
+    for mapping in &mut scene.facts.mappings {
+        mapping.last_modified = Some(changed);
+    }
+    let (after, _) = scene.cycle(&behind);
+    let finding = of_the_consumer(after);
+    assert_eq!(finding.diagnosis, Diagnosis::Actuating);
+    assert!(finding.summary.contains("changed 120 s ago"), "{}", finding.summary);
 }

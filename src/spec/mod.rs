@@ -5,21 +5,19 @@
 
 mod pipeline;
 pub mod policy;
-pub mod problem;
 mod reader;
-mod render;
 mod text;
 mod validate;
-mod yaml;
 
+use crate::document::yaml;
+
+pub use crate::document::{Problem, problem, render_problems};
 pub use pipeline::{
     AdoptionPolicy, ConsumerSpec, DeletionPolicy, Delivery, Encryption, ExternalConsumer, GlobalIndexSpec,
     KeyAttribute, LocalIndexSpec, Management, Objectives, Pipeline, Projection, ScalingSpec, StartingPosition,
     StreamSpec, TableSpec,
 };
 pub use policy::ScalingPolicy;
-pub use problem::Problem;
-pub use render::render_problems;
 
 /// The `apiVersion` that this version reads.
 pub const API_VERSION: &str = "alleycat.dev/v1alpha1";

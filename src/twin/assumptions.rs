@@ -37,6 +37,21 @@ pub struct Assumptions {
     pub mapping_list_lag_seconds: u32,
     /// How a function behaves that was created on the wire and that the world does not describe. Assumption.
     pub function: FunctionModel,
+    /// Whether the control planes' request rates hold (a bucket of one second's calls: assumption).
+    pub enforce_request_rates: bool,
+    /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
+    /// the value is an assumption.
+    pub metric_listing_seconds: u32,
+    /// On-demand streams per account (Kinesis quotas, default).
+    pub on_demand_streams: usize,
+    /// Most shards of an on-demand stream: 200 MB/s, the default ceiling outside the three largest regions.
+    pub on_demand_shards: u32,
+    /// Seconds between two looks at an on-demand stream, each splitting the shards that took more than 500 KB/s
+    /// since the last (developer guide: "within 15 minutes"). Assumption.
+    pub on_demand_look_seconds: u32,
+    /// Records a second above which a shard of an on-demand stream is split: half its limit. Assumption, the
+    /// guide speaks of bytes only.
+    pub on_demand_records: u64,
 }
 
 impl Default for Assumptions {
@@ -55,6 +70,12 @@ impl Default for Assumptions {
             function_update_seconds: 3,
             mapping_list_lag_seconds: 0,
             function: FunctionModel { startup_ms: 10, per_record_us: 100, ..FunctionModel::default() },
+            enforce_request_rates: true,
+            metric_listing_seconds: 180,
+            on_demand_streams: 50,
+            on_demand_shards: 200,
+            on_demand_look_seconds: 300,
+            on_demand_records: 500,
         }
     }
 }

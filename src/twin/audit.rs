@@ -56,6 +56,13 @@ pub struct Meters {
     pub cloudwatch_metrics: u64,
 }
 
+/// Mutations and changes remembered: the newest, and for a while up to twice as many. A client of a served twin
+/// can make any number.
+const REMEMBERED: usize = 10_000;
+/// Names of operations counted one by one (the twin knows 87); further ones are counted as [`OTHER`].
+const NAMES: usize = 512;
+const OTHER: &str = "other";
+
 const HOUR_MS: f64 = 3_600_000.0;
 
 impl Meters {
@@ -85,9 +92,9 @@ impl Meters {
 /// The twin's books.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audit {
-    /// Mutating requests, oldest first.
+    /// Mutating requests that are not records or items, oldest first; the newest ten thousand at least.
     pub mutations: Vec<Mutation>,
-    /// Capacity changes, oldest first.
+    /// Capacity changes, oldest first; the newest ten thousand at least.
     pub history: Vec<Change>,
     /// Requests by `service:Operation`, reads too; foreign calls are not counted.
     pub calls: BTreeMap<String, u64>,
@@ -101,7 +108,8 @@ pub struct Audit {
 
 impl Audit {
     pub(super) fn count(&mut self, operation: &str) {
-        *self.calls.entry(operation.to_owned()).or_default() += 1;
+        let known = self.calls.contains_key(operation) || (self.calls.len() < NAMES && operation.len() < 128);
+        *self.calls.entry(if known { operation } else { OTHER }.to_owned()).or_default() += 1;
     }
 
     pub(super) fn mutation(
@@ -124,12 +132,14 @@ impl Audit {
             message: refusal.map(|refusal| refusal.message.clone()).unwrap_or_default(),
             foreign,
         });
+        forget(&mut self.mutations);
     }
 
     pub(super) fn change(&mut self, now_ms: i64, resource: &str, field: &str, from: u64, to: u64) {
         if from != to {
             let (resource, field) = (resource.to_owned(), field.to_owned());
             self.history.push(Change { at: timestamp(now_ms), resource, field, from, to });
+            forget(&mut self.history);
         }
     }
 
@@ -143,5 +153,11 @@ impl Audit {
         let values = self.history.iter().filter(|change| change.resource == resource && change.field == field);
         let values: Vec<u64> = values.flat_map(|change| [change.from, change.to]).filter(|value| *value > 0).collect();
         Some((*values.iter().min()?, *values.iter().max()?))
+    }
+}
+
+fn forget<T>(remembered: &mut Vec<T>) {
+    if remembered.len() >= 2 * REMEMBERED {
+        remembered.drain(..REMEMBERED);
     }
 }

@@ -167,3 +167,35 @@ pub(super) fn refusal(fault: Fault, service: Service) -> Refusal {
         _ => Refusal::new(500, "InternalFailure", "Internal failure"),
     }
 }
+
+/// Any documented error of a service as AWS sends it: the status of its class and a usual text.
+pub(super) fn documented(code: &str, service: Service) -> Refusal {
+    let status = match code {
+        "ServiceUnavailable" => 503,
+        "ServiceException" | "InternalServerError" | "InternalFailure" | "InternalFailureException"
+        | "InternalServiceFault" | "InternalServiceException" => 500,
+        "AccessDeniedException" | "ExpiredTokenException" | "InvalidSignatureException" | "UnrecognizedClientException"
+            if service == Service::Lambda =>
+        {
+            403
+        }
+        "AccessDenied" | "ExpiredToken" if service == Service::Sts => 403,
+        "ResourceNotFoundException" | "CodeSigningConfigNotFoundException" if service == Service::Lambda => 404,
+        "ResourceConflictException" => 409,
+        "PreconditionFailedException" => 412,
+        "TooManyRequestsException" => 429,
+        _ => 400,
+    };
+    let message = match code {
+        "AccessDeniedException" | "AccessDenied" => "User is not authorized to perform this action",
+        "ExpiredTokenException" | "ExpiredToken" => "The security token included in the request is expired",
+        "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => "Rate exceeded",
+        // The other meaning, an account limit that is used up, is told by a text of the world's.
+        "LimitExceededException" => "Rate exceeded",
+        "ServiceUnavailable" => "Service is unavailable",
+        _ if status == 500 => "An internal error occurred and the request could not be processed.",
+        _ => "The request was refused.",
+    };
+    let refusal = Refusal::new(status, code, message);
+    if code == "TooManyRequestsException" { refusal.with("Reason", "CallerRateLimitExceeded".into()) } else { refusal }
+}

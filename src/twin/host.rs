@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     fmt, io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -19,7 +20,11 @@ use aws_smithy_runtime_api::{
     http::StatusCode,
 };
 use aws_smithy_types::body::SdkBody;
-use jiff::SignedDuration;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Request, Response, Twin,
@@ -116,9 +121,73 @@ impl Host {
     /// # Errors
     /// When the connection breaks: a fault, a crash, or a hook that failed.
     pub async fn serve(&self, request: &Request) -> Result<Response, String> {
-        self.clock.sleep(self.latency).await;
+        self.latency().await;
+        self.answer(request)
+    }
+
+    /// Waits as long as AWS takes for an answer.
+    pub async fn latency(&self) {
+        if !self.latency.is_zero() {
+            self.clock.sleep(self.latency).await;
+        }
+    }
+
+    /// As [`Self::serve`], at once.
+    pub fn answer(&self, request: &Request) -> Result<Response, String> {
         self.lock().serve(&self.clock, request)
     }
+
+    /// The answer to a request whose body is longer than [`super::MAX_BODY`]; `request` has none.
+    pub fn refuse_length(&self, request: &Request) -> Response {
+        self.with(|twin| twin.refuse_length(request))
+    }
+
+    /// The body of a subscription's answer: `first`, then its events as they happen, until it ends. Nobody reads:
+    /// nothing is made.
+    pub fn events(&self, first: Vec<u8>, subscription: u64) -> impl Stream<Item = Piece> + Send + Sync + use<> {
+        let host = self.clone();
+        let start = Some(Next::First(first.into()));
+        stream::unfold(start, move |next| {
+            let host = host.clone();
+            async move {
+                let (piece, next) = host.next_events(next?, subscription).await?;
+                Some((Ok(Frame::data(piece)), next))
+            }
+        })
+    }
+
+    async fn next_events(&self, next: Next, subscription: u64) -> Option<(Bytes, Option<Next>)> {
+        let mut at = match next {
+            Next::First(piece) => return Some((piece, Some(Next::At(self.clock.now())))),
+            Next::At(moment) => moment,
+        };
+        loop {
+            self.clock.sleep(at.duration_since(self.clock.now())).await;
+            let (events, next) = self.with(|twin| {
+                let now = twin.now();
+                let subscription = twin.subscription_events(now, subscription);
+                let soonest = now.saturating_add(EVENTS_APART).unwrap_or(now);
+                (subscription.events, subscription.next_poll.map(|next| next.max(soonest)))
+            });
+            if !events.is_empty() {
+                let piece: Vec<u8> = events.iter().flat_map(wire::subscribe_to_shard_event).collect();
+                return Some((piece.into(), next.map(Next::At)));
+            }
+            at = next?;
+        }
+    }
+}
+
+/// A piece of an answer's body.
+pub type Piece = Result<Frame<Bytes>, Infallible>;
+
+/// A subscription is not asked more often than this, whatever it says.
+const EVENTS_APART: SignedDuration = SignedDuration::from_millis(1);
+
+/// What comes next in a subscription's body.
+enum Next {
+    First(Bytes),
+    At(Timestamp),
 }
 
 impl Inner {
@@ -158,11 +227,11 @@ impl Inner {
     }
 
     fn effect(&mut self, clock: &Clock, request: &Request, mutating: bool) -> Result<Response, String> {
-        let response = self.twin.handle(clock.now(), request);
+        let response = self.twin.serve(clock.now(), request);
         if let Some(hook) = self.hook.as_mut().filter(|_| mutating) {
             hook(&self.twin)?;
         }
-        Ok(response)
+        response
     }
 }
 
@@ -174,7 +243,7 @@ impl HttpConnector for Host {
                 .ok_or_else(|| ConnectorError::user("the twin takes requests with a body in memory only".into()))?;
             let answer = host.serve(&request).await;
             let response = answer.map_err(|reason| ConnectorError::io(io::Error::other(reason).into()))?;
-            to_sdk(response)
+            to_sdk(&host, response)
         })
     }
 }
@@ -197,9 +266,13 @@ fn path_and_query(uri: &str) -> &str {
     after.find('/').and_then(|slash| after.get(slash..)).unwrap_or("/")
 }
 
-fn to_sdk(response: Response) -> Result<HttpResponse, ConnectorError> {
+fn to_sdk(host: &Host, response: Response) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(response.status).map_err(|error| ConnectorError::other(error.into(), None))?;
-    let mut answer = HttpResponse::new(status, SdkBody::from(response.body));
+    let body = match response.subscription {
+        None => SdkBody::from(response.body),
+        Some(id) => SdkBody::from_body_1_x(StreamBody::new(host.events(response.body, id))),
+    };
+    let mut answer = HttpResponse::new(status, body);
     for (name, value) in response.headers {
         answer.headers_mut().try_insert(name, value).map_err(|error| ConnectorError::other(error.into(), None))?;
     }

@@ -8,6 +8,7 @@
 
 mod assumptions;
 mod audit;
+mod autoscaling;
 mod cloudwatch;
 mod dynamodb;
 mod faults;
@@ -15,7 +16,11 @@ mod host;
 mod kinesis;
 mod lambda;
 pub mod plane;
+mod rates;
+pub mod serve;
 mod sts;
+mod subscription;
+mod trouble;
 mod wire;
 pub mod world;
 
@@ -25,11 +30,12 @@ use serde_json::{Value, json};
 
 pub use assumptions::Assumptions;
 pub use audit::{Audit, Change, Meters, Mutation};
-pub use cloudwatch::MetricFault;
+pub use cloudwatch::{MetricFault, MetricTrouble};
 pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
-pub use wire::{Request, Response};
+pub use subscription::Subscription;
+pub use wire::{MAX_BODY, Request, Response};
 pub use world::World;
 
 use wire::{Answer, Args, Call, Refusal, Service};
@@ -45,6 +51,8 @@ pub struct Twin {
     dynamodb: dynamodb::DynamoDb,
     metric_faults: Vec<MetricFault>,
     audit: Audit,
+    troubles: trouble::Troubles,
+    rates: rates::Rates,
     ids: Ids,
     now_ms: i64,
 }
@@ -107,24 +115,30 @@ macro_rules! ctx {
 }
 
 impl Twin {
-    /// An empty account in `world`, at the world's start. The world's functions exist; streams, tables and
-    /// mappings do not.
+    /// An account in `world`, at the world's start: the world's functions exist, and the streams, tables and
+    /// mappings that it names.
     pub fn new(world: World, seed: u64) -> Self {
         let plane = Plane::new(&world, seed);
         let lambda = lambda::Lambda::new(&world);
         let now_ms = world.start.as_millisecond();
-        Self {
+        let troubles = trouble::Troubles::of(&world.others, now_ms);
+        let metric_faults = world.metric_outages.iter().map(|outage| metric_fault(outage, now_ms)).collect();
+        let mut twin = Self {
             plane,
             lambda,
+            troubles,
+            metric_faults,
             now_ms,
             world,
             assumptions: Assumptions::default(),
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
-            metric_faults: Vec::new(),
             audit: Audit::default(),
+            rates: rates::Rates::default(),
             ids: Ids { seed, requests: 0, resources: 0 },
-        }
+        };
+        twin.found();
+        twin
     }
 
     /// The twin's own time: the latest moment it was advanced to.
@@ -162,7 +176,9 @@ impl Twin {
         let to_ms = to.as_millisecond();
         while let Some(due) = self.next_due().filter(|due| *due <= to_ms) {
             self.advance_to(due);
+            self.remember();
             self.settle();
+            self.act();
         }
         self.advance_to(to_ms);
     }
@@ -179,7 +195,8 @@ impl Twin {
     }
 
     fn next_due(&self) -> Option<i64> {
-        [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()].into_iter().flatten().min()
+        let services = [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()];
+        services.into_iter().chain([self.troubles.next_due()]).flatten().min()
     }
 
     fn settle(&mut self) {
@@ -192,14 +209,28 @@ impl Twin {
     /// Answers one request at `now` as AWS would. Time moves to `now` first, if it is later than the twin's.
     pub fn handle(&mut self, now: Timestamp, request: &Request) -> Response {
         self.advance(now);
+        self.answer(request)
+    }
+
+    /// Answers one request at the twin's own time.
+    fn answer(&mut self, request: &Request) -> Response {
         let id = self.ids.request();
         let call = match wire::decode(request) {
             Ok(call) => call,
             Err(undecodable) => return undecodable.response(&id, self.now_ms),
         };
         self.audit.count(&call.name());
-        let answer = self.dispatch(&call);
-        if call.is_mutating() {
+        if call.is_mutating() && !call.is_data() {
+            self.remember();
+        }
+        let taken = if self.assumptions.enforce_request_rates {
+            self.rates.take(&call, self.now_ms, &self.world.account_id)
+        } else {
+            Ok(())
+        };
+        let answer = taken.and_then(|()| self.dispatch(&call));
+        // Records and items are counted by what they do to streams and tables.
+        if call.is_mutating() && !call.is_data() {
             self.audit.mutation(self.now_ms, call.name(), call.resource(), answer.as_ref().err(), false);
         }
         wire::encode(&call, answer, &id, self.now_ms)
@@ -213,6 +244,7 @@ impl Twin {
             Service::DynamoDb => self.dynamodb.call(&mut ctx, &call.operation, args),
             Service::Lambda => self.lambda.call(&mut ctx, &self.kinesis, &call.operation, args),
             Service::CloudWatch => cloudwatch::call(&mut ctx, &self.metric_faults, &call.operation, args),
+            Service::AutoScaling => autoscaling::call(&mut ctx, &call.operation, args),
             Service::Sts => sts::call(&ctx, &call.operation),
         }
     }
@@ -223,6 +255,25 @@ impl Twin {
         match wire::decode(request) {
             Ok(call) => wire::encode(&call, Err(refusal(call.service)), &id, self.now_ms),
             Err(undecodable) => undecodable.response(&id, self.now_ms),
+        }
+    }
+
+    /// The answer to a request whose body was too large to be read: its head without a body.
+    fn refuse_length(&mut self, request: &Request) -> Response {
+        let id = self.ids.request();
+        wire::refuse_length(request, &id, self.now_ms)
+    }
+
+    fn kinesis_events(&mut self, id: u64) -> (Vec<Value>, Option<i64>) {
+        let mut ctx = ctx!(self);
+        self.kinesis.subscription_events(&mut ctx, id)
+    }
+
+    /// Someone changes what a KMS key (id, ARN or alias) answers, or (`None`) removes it.
+    pub fn set_kms_key(&mut self, key: &str, state: Option<world::KeyState>) {
+        match state {
+            Some(state) => _ = self.world.kms_keys.insert(key.to_owned(), state),
+            None => _ = self.world.kms_keys.remove(key),
         }
     }
 
@@ -278,6 +329,18 @@ impl Twin {
     /// When the bytes are not such a state, or another version's.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         ciborium::from_reader(bytes).map_err(|error| error.to_string())
+    }
+}
+
+/// A world's outage as CloudWatch keeps it.
+fn metric_fault(outage: &world::MetricOutage, start_ms: i64) -> MetricFault {
+    let at = |seconds: u32| start_ms + i64::from(seconds) * 1_000;
+    MetricFault {
+        from_ms: at(outage.from_seconds),
+        to_ms: at(outage.to_seconds),
+        namespace: outage.namespace.clone(),
+        metric: outage.metric.clone(),
+        trouble: outage.trouble,
     }
 }
 

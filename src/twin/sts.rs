@@ -9,11 +9,7 @@ use super::{
 
 pub(super) fn call(ctx: &Ctx, operation: &str) -> Answer {
     if operation != "GetCallerIdentity" {
-        return Err(Refusal::new(
-            400,
-            "InvalidAction",
-            format!("Could not find operation {operation} for version 2011-06-15"),
-        ));
+        return Err(Refusal::unknown_operation());
     }
     Ok(json!({
         "Arn": format!("arn:aws:iam::{}:user/alleycat", ctx.account()),

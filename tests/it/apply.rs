@@ -236,13 +236,13 @@ async fn a_spec_that_only_observes_is_never_written_for() {
 }
 
 /// A store whose disk is full from the n-th write on.
-struct Full {
+pub struct Full {
     store: MemStore,
     writes_left: std::sync::Mutex<u32>,
 }
 
 impl Full {
-    fn after(writes: u32) -> Self {
+    pub fn after(writes: u32) -> Self {
         Self { store: MemStore::new(), writes_left: std::sync::Mutex::new(writes) }
     }
 

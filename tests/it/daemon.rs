@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use alleycat_operator::{
-    daemon::Mode,
+    aws::Allow,
+    cost::PriceSheet,
+    daemon::{self, Mode},
     model::{ErrorClass, ShardCount},
     plan::{Action, Step},
     spec::Management,
@@ -11,7 +13,10 @@ use alleycat_operator::{
 };
 use jiff::SignedDuration;
 
-use crate::bench::{Bench, done};
+use crate::{
+    apply::Full,
+    bench::{Bench, done},
+};
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -56,12 +61,32 @@ async fn observe_only_calls_nothing_however_the_traffic() {
         bench
             .daemon(mode, SignedDuration::from_mins(20), |report, _| {
                 assert!(report.failure.is_none(), "{:?}", report.failure);
+                assert!(report.performed.is_empty(), "not even tried: {:#?}", report.performed);
                 passes += 1;
             })
             .await;
         assert!((20..=22).contains(&passes), "{passes}");
         assert_eq!(bench.mutations(), before);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_full_disk_a_pass_tries_nothing_and_says_why() {
+    let bench = Bench::new();
+    done(&bench.apply().await);
+    let (aws, mut memory, prices) = (bench.aws(Allow::Autoscale).await, bench.memory(), PriceSheet::us_east_1());
+    let before = bench.mutations();
+    let mut wishes = 0;
+    for _ in 0..20 {
+        let (spec, policy, disk) = (&bench.pipeline, &bench.policy, Full::after(0));
+        let report = daemon::cycle(&aws, &disk, &mut memory, spec, policy, &prices, Mode::Act).await;
+        wishes += report.plan.iter().flat_map(|plan| &plan.changes).filter(|it| it.action == Action::Scale).count();
+        assert!(report.performed.is_empty(), "{:#?}", report.performed);
+        assert!(report.problems.iter().any(|line| line.contains("no space left")), "{:?}", report.problems);
+        bench.clock.sleep(MINUTE).await;
+    }
+    assert!(wishes > 0, "a quiet world proves nothing");
+    assert_eq!(bench.mutations(), before);
 }
 
 #[tokio::test(start_paused = true)]

@@ -144,22 +144,22 @@ pub fn run(globals: &Globals, console: &Console, args: &DemoArgs) -> Result<Exit
     ))?;
     say("\nThe template's settings; the operator only watches\n\n")?;
     let without = play(&story(seed, false)?, console, quiet)?;
-    say(&format!(
-        "\nThe walk-through's symptoms, seen in CloudWatch: {}\n",
-        text::symptoms(&without.measures.symptoms)
-    ))?;
+    let seen =
+        format!("The walk-through's symptoms, seen in CloudWatch: {}", text::symptoms(&without.measures.symptoms));
+    say(&format!("\n{}\n", text::paragraph(&seen, 2)))?;
     say("\nThe same start, with the operator\n\n")?;
     let with = play(&story(seed, true)?, console, quiet)?;
+    let left = text::symptoms(&remaining(&with.measures.symptoms_second_hour));
     say(&format!(
-        "\nSymptoms left in the second hour: {}\n\n{}",
-        text::symptoms(&remaining(&with.measures.symptoms_second_hour)),
+        "\n{}\n\n{}",
+        text::paragraph(&format!("Symptoms left in the second hour: {left}"), 2),
         text::table(&without.measures, &with.measures)
     ))?;
     let variants = if args.short { None } else { Some(variants(seed)?) };
     if let Some(variants) = &variants {
         say("\nWhat each lever is worth: symptoms in the second hour with it pinned at the template's value\n\n")?;
         for (name, symptoms) in &variants.levers {
-            say(&format!("  {name:<24}{}\n", text::symptoms(symptoms)))?;
+            say(&format!("  {}\n", text::paragraph(&format!("{name:<24}{}", text::symptoms(symptoms)), 26)))?;
         }
         say(&unsafe_text(variants))?;
     }

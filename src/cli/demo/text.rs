@@ -23,12 +23,18 @@ pub fn line(event: &Event, color: bool) -> String {
         EventKind::Refused => ("x", anstyle::AnsiColor::Red.on_default()),
         EventKind::Held => ("..", anstyle::Style::new().dimmed()),
     };
-    let mut text = wrap(&format!("{time}  {symbol:<2} {}  {}", event.resource, event.text), WIDTH, 10);
+    let resource = if event.text.contains(&event.resource) { String::new() } else { format!("{}  ", event.resource) };
+    let mut text = wrap(&format!("{time}  {symbol:<2} {resource}{}", event.text), WIDTH, 10);
     if color {
         text = format!("{style}{text}{style:#}");
     }
     text.push('\n');
     text
+}
+
+/// A sentence of its own, wrapped to the width of the timeline.
+pub fn paragraph(text: &str, indent: usize) -> String {
+    wrap(text, WIDTH, indent)
 }
 
 fn wrap(text: &str, width: usize, indent: usize) -> String {

@@ -106,6 +106,17 @@ pub fn header(plan: &Plan, identity: &str, endpoint: Option<&str>) -> String {
 
 /// The whole text, ending in a newline.
 pub fn text(plan: &Plan, color: bool) -> String {
+    let mut text = announcement(plan, color);
+    let next = next(plan);
+    if !next.is_empty() {
+        text.push_str(next);
+        text.push('\n');
+    }
+    text
+}
+
+/// The plan without what to type next: for a verb that goes on by itself.
+pub fn announcement(plan: &Plan, color: bool) -> String {
     let mut out = Out { text: String::new(), color };
     let counts = summary(plan);
     out.line("", &verdict(plan, &counts), Some(Style::new().bold()), 0);
@@ -124,7 +135,7 @@ pub fn text(plan: &Plan, color: bool) -> String {
     if plan.is_empty() && plan.blocked.is_empty() {
         return out.text;
     }
-    footer(&mut out, plan, &counts);
+    footer(&mut out, plan);
     out.text
 }
 
@@ -248,9 +259,10 @@ fn refusal(out: &mut Out, blocked: &Blocked) {
     out.line("", &format!("hint: {}", blocked.hint), None, INDENT);
 }
 
-fn footer(out: &mut Out, plan: &Plan, counts: &Summary) {
+fn footer(out: &mut Out, plan: &Plan) {
+    let unchanged = summary(plan).unchanged;
     let owned = &plan.owned_by_scaler;
-    let hidden: Vec<String> = [(counts.unchanged, "unchanged"), (owned.len(), "inside their bounds, the scaler's")]
+    let hidden: Vec<String> = [(unchanged, "unchanged"), (owned.len(), "inside their bounds, the scaler's")]
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("{count} {what}"))
@@ -283,7 +295,14 @@ fn footer(out: &mut Out, plan: &Plan, counts: &Summary) {
     if !symbols.is_empty() {
         out.line("", &format!("Legend: {}.", symbols.into_iter().collect::<Vec<_>>().join(", ")), None, 0);
     }
-    let next = if counts.refused > 0 {
+}
+
+/// What a person does with a plan.
+fn next(plan: &Plan) -> &'static str {
+    let counts = summary(plan);
+    if plan.is_empty() && plan.blocked.is_empty() {
+        ""
+    } else if counts.refused > 0 {
         "Nothing is applied while something is refused: solve that, then plan again."
     } else if counts.delete > 0 || counts.retained > 0 {
         if plan.is_empty() {
@@ -295,8 +314,7 @@ fn footer(out: &mut Out, plan: &Plan, counts: &Summary) {
         "Nothing to do for now."
     } else {
         "Next: alleycat-operator apply, with the same file."
-    };
-    out.line("", next, None, 0);
+    }
 }
 
 /// `20 s`, `4 min`, `1 h 5 min`.

@@ -23,7 +23,7 @@ pub fn text(report: &Report, mode: Mode) -> String {
             Severity::Warning => "warning",
             Severity::Critical => "critical",
         };
-        let _ = writeln!(text, "{word}: {}: {}", finding.resource, finding.summary);
+        let _ = writeln!(text, "{word}: {}", finding.sentence());
         let _ = writeln!(text, "  -> {}", finding.remedy);
     }
     for (step, result) in &report.performed {
@@ -77,12 +77,7 @@ pub fn log_line(report: &Report, mode: Mode) -> String {
     if let Some(failure) = &report.failure {
         parts.push(format!("cannot observe: {failure}"));
     }
-    parts.extend(
-        report
-            .findings
-            .iter()
-            .map(|finding| format!("{:?} on {}: {}", finding.diagnosis, finding.resource, finding.summary)),
-    );
+    parts.extend(report.findings.iter().map(|finding| format!("{:?}: {}", finding.diagnosis, finding.sentence())));
     for (step, result) in &report.performed {
         parts.push(match result {
             Ok(()) => words(step),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FanOut, Kinesis, Status, Stream, in_use, limit, stream_name};
+use super::{FanOut, Kinesis, Status, Stream, in_use, invalid, limit, paging, stream_name, tags};
 use crate::twin::{
     Ctx, epoch, millis,
     wire::{Answer, Args, Refusal},
@@ -14,7 +14,13 @@ const CREATING_LIMIT: usize = 5;
 
 impl Kinesis {
     pub(super) fn register_consumer(&mut self, ctx: &Ctx, args: Args) -> Answer {
-        let name = args.need_text("ConsumerName")?;
+        let name = args.text("ConsumerName").unwrap_or_default();
+        let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
+            return Err(invalid(format!("ConsumerName {name} is not valid: 1 to 128 of [a-zA-Z0-9_.-].")));
+        }
+        let tags = args.map("Tags");
+        tags::check_tags(&tags)?;
         let stream = self.find_mut(ctx, args)?;
         if stream.status != Status::Updating {
             stream.need_active(ctx)?;
@@ -35,6 +41,8 @@ impl Kinesis {
             status: Status::Creating,
             created_ms: ctx.now,
             due_ms: Some(ctx.now + millis(ctx.world.timings.consumer_create)),
+            tags,
+            policy: None,
         };
         let output = json!({ "Consumer": consumer_json(name, &consumer) });
         stream.consumers.insert(name.to_owned(), consumer);
@@ -60,42 +68,61 @@ impl Kinesis {
     }
 
     pub(super) fn list_consumers(&self, ctx: &Ctx, args: Args) -> Answer {
+        let at_most = args.ranged("MaxResults", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100) as usize;
         let stream = self.find(ctx, args)?;
-        let at_most = args.ranged("MaxResults", 1, 10_000)?.unwrap_or(100) as usize;
-        let start = args.text("NextToken").unwrap_or_default();
-        let rest = stream.consumers.iter().filter(|(name, _)| name.as_str() > start);
+        if stream.status != Status::Updating {
+            stream.need_active(ctx)?;
+        }
+        let asked = args.get("StreamCreationTimestamp").and_then(Value::as_f64);
+        if asked.is_some_and(|asked| (asked * 1_000.0) as i64 / 1_000 != stream.created_ms / 1_000) {
+            return Err(super::not_found(ctx, &stream.name));
+        }
+        let after = match args.text("NextToken") {
+            Some(token) => paging::resume(ctx, token, "consumers", &stream.name)?,
+            None => String::new(),
+        };
+        let rest = stream.consumers.iter().filter(|(name, _)| name.as_str() > after.as_str());
         let more = rest.clone().count() > at_most;
         let page: Vec<_> = rest.take(at_most).collect();
         let consumers: Vec<Value> = page.iter().map(|(name, consumer)| consumer_json(name, consumer)).collect();
         let mut output = json!({ "Consumers": consumers });
         if let Some((name, _)) = page.last().filter(|_| more) {
-            output["NextToken"] = json!(name);
+            output["NextToken"] = json!(paging::token(ctx, "consumers", &stream.name, name));
         }
         Ok(output)
     }
 
     /// Stream and consumer name, from the consumer's ARN or from both names.
-    fn consumer_ref(&self, ctx: &Ctx, args: Args) -> Result<(String, String), Refusal> {
+    pub(super) fn consumer_ref(&self, ctx: &Ctx, args: Args) -> Result<(String, String), Refusal> {
         if let Some(arn) = args.text("ConsumerARN") {
+            if !arn.starts_with("arn:aws:kinesis:") || !arn.contains("/consumer/") {
+                return Err(invalid(format!("{arn} is not the ARN of a consumer.")));
+            }
             let found = self.streams.iter().find_map(|(stream, state)| {
                 let consumer = state.consumers.iter().find(|(_, consumer)| consumer.arn == arn);
                 consumer.map(|(name, _)| (stream.clone(), name.clone()))
             });
             return found.ok_or_else(|| not_found(ctx, arn));
         }
-        Ok((stream_name(args)?.to_owned(), args.need_text("ConsumerName")?.to_owned()))
+        let name = args.text("ConsumerName").ok_or_else(|| invalid("ConsumerARN, or StreamARN and ConsumerName."))?;
+        Ok((stream_name(args)?.to_owned(), name.to_owned()))
     }
 }
 
 impl Stream {
-    pub(super) fn settle_consumers(&mut self, now: i64) {
+    /// Moves consumers on; returns the names of those that are gone.
+    pub(super) fn settle_consumers(&mut self, now: i64) -> Vec<String> {
         for consumer in self.consumers.values_mut() {
             if consumer.status == Status::Creating && consumer.due_ms.is_some_and(|due| due <= now) {
                 consumer.status = Status::Active;
                 consumer.due_ms = None;
             }
         }
-        self.consumers.retain(|_, consumer| consumer.due_ms.is_none_or(|due| due > now));
+        let due = |consumer: &FanOut| consumer.due_ms.is_some_and(|due| due <= now);
+        let gone: Vec<String> =
+            self.consumers.iter().filter(|(_, consumer)| due(consumer)).map(|(name, _)| name.clone()).collect();
+        self.consumers.retain(|name, _| !gone.contains(name));
+        gone
     }
 }
 

@@ -1,12 +1,20 @@
-//! The Kinesis control plane: streams with their state machine and quotas, and fan-out consumers.
+//! Kinesis Data Streams: streams with their state machine and quotas, fan-out consumers, records.
 //!
 //! One change at a time per stream; every change passes through UPDATING and takes effect when it ends.
 //! Error strings: AWS API reference and the strings public emulators assert.
 
 mod consumers;
+mod fanout;
+mod paging;
+mod rates;
+mod records;
+mod reshard;
+mod settings;
 mod streams;
+mod tags;
+mod token;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +46,17 @@ impl Status {
 }
 
 /// What happens when the transition ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Change {
     Created { shards: u32 },
     Resharded { target: u32 },
+    Split { shard: u32, key: u128 },
+    Merged { shard: u32, adjacent: u32 },
+    Mode { on_demand: bool },
     Retention { hours: u32 },
+    Encryption { key: Option<String> },
+    Monitoring { metrics: BTreeSet<String> },
+    RecordSize { kib: u32 },
     Deleted,
 }
 
@@ -59,6 +73,21 @@ pub(super) struct Stream {
     pending: Option<(i64, Change)>,
     /// Accepted UpdateShardCount calls of the last 24 h.
     reshards: Vec<i64>,
+    /// Accepted UpdateStreamMode calls of the last 24 h.
+    mode_switches: Vec<i64>,
+    /// Accepted StartStreamEncryption calls of the last 24 h.
+    encryption_starts: Vec<i64>,
+    /// Accepted StopStreamEncryption calls of the last 24 h.
+    encryption_stops: Vec<i64>,
+    /// The KMS key, when encrypted.
+    key: Option<String>,
+    /// Shard-level metrics that are switched on.
+    monitored: BTreeSet<String>,
+    max_record_kib: u32,
+    /// The resource policy, as it was put.
+    policy: Option<String>,
+    /// The next look at an on-demand stream's shards.
+    look_ms: Option<i64>,
     consumers: BTreeMap<String, FanOut>,
 }
 
@@ -68,21 +97,30 @@ struct FanOut {
     status: Status,
     created_ms: i64,
     due_ms: Option<i64>,
+    tags: BTreeMap<String, String>,
+    policy: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Kinesis {
     streams: BTreeMap<String, Stream>,
+    rates: rates::Rates,
+    iterator_rates: rates::Rates,
+    subscribe_rates: rates::Rates,
+    /// By consumer ARN and shard id.
+    subscriptions: BTreeMap<String, fanout::Subscription>,
+    next_subscription: u64,
 }
 
 impl Kinesis {
     pub fn call(&mut self, ctx: &mut Ctx, operation: &str, args: Args) -> Answer {
+        self.check_rate(ctx, operation, args)?;
         match operation {
             "CreateStream" => self.create(ctx, args),
             "DescribeStreamSummary" => self.describe_summary(ctx, args),
             "DescribeStream" => self.describe(ctx, args),
             "ListShards" => self.list_shards(ctx, args),
-            "ListStreams" => self.list(args),
+            "ListStreams" => self.list(ctx, args),
             "UpdateShardCount" => self.update_shard_count(ctx, args),
             "IncreaseStreamRetentionPeriod" => self.retention(ctx, args, true),
             "DecreaseStreamRetentionPeriod" => self.retention(ctx, args, false),
@@ -95,8 +133,40 @@ impl Kinesis {
             "DeregisterStreamConsumer" => self.deregister_consumer(ctx, args),
             "DescribeStreamConsumer" => self.describe_consumer(ctx, args),
             "ListStreamConsumers" => self.list_consumers(ctx, args),
+            "SplitShard" => self.split_shard(ctx, args),
+            "MergeShards" => self.merge_shards(ctx, args),
+            "UpdateStreamMode" => self.update_mode(ctx, args),
+            "StartStreamEncryption" => self.start_encryption(ctx, args),
+            "StopStreamEncryption" => self.stop_encryption(ctx, args),
+            "EnableEnhancedMonitoring" => self.monitoring(ctx, args, true),
+            "DisableEnhancedMonitoring" => self.monitoring(ctx, args, false),
+            "UpdateMaxRecordSize" => self.update_record_size(ctx, args),
+            "TagResource" => self.tag_resource(ctx, args),
+            "UntagResource" => self.untag_resource(ctx, args),
+            "ListTagsForResource" => self.list_resource_tags(ctx, args),
+            "PutResourcePolicy" => self.put_policy(ctx, args),
+            "GetResourcePolicy" => self.get_policy(ctx, args),
+            "DeleteResourcePolicy" => self.delete_policy(ctx, args),
+            "PutRecord" => self.put_record(ctx, args),
+            "PutRecords" => self.put_records(ctx, args),
+            "GetShardIterator" => self.shard_iterator(ctx, args),
+            "GetRecords" => self.get_records(ctx, args),
+            "SubscribeToShard" => self.subscribe(ctx, args),
             _ => Err(Refusal::unknown_operation()),
         }
+    }
+
+    /// Refuses calls above the operation's rate.
+    fn check_rate(&mut self, ctx: &Ctx, operation: &str, args: Args) -> Result<(), Refusal> {
+        let Some((rate, of)) = rates::rate(operation) else { return Ok(()) };
+        let named = args.text("ConsumerARN").and_then(|arn| self.by_source_arn(arn)).map(|(name, _)| name);
+        let named = named.or_else(|| stream_name(args).ok()).filter(|name| self.streams.contains_key(*name));
+        let stream = if of == rates::Of::Stream { named.map(str::to_owned) } else { None };
+        let key = format!("{operation}/{}", stream.as_deref().unwrap_or_default());
+        if self.rates.admit(ctx.now, key, rate) {
+            return Ok(());
+        }
+        Err(rates::exceeded(ctx.account(), stream.as_deref()))
     }
 
     /// Open shards of all streams.
@@ -118,7 +188,7 @@ impl Kinesis {
         streams
             .flat_map(|stream| {
                 let consumers = stream.consumers.values().filter_map(|consumer| consumer.due_ms);
-                stream.pending.map(|(due, _)| due).into_iter().chain(consumers)
+                stream.pending.as_ref().map(|(due, _)| *due).into_iter().chain(stream.look_ms).chain(consumers)
             })
             .min()
     }
@@ -127,16 +197,19 @@ impl Kinesis {
         let now = ctx.now;
         let mut gone = Vec::new();
         for stream in self.streams.values_mut() {
-            stream.settle_consumers(now);
-            if let Some((due, change)) = stream.pending.filter(|(due, _)| *due <= now) {
+            for consumer in stream.settle_consumers(now) {
+                ctx.plane.forget_consumer(&stream.name, &consumer);
+            }
+            if let Some((due, change)) = stream.pending.take_if(|(due, _)| *due <= now) {
                 debug_assert!(due == now, "transitions happen at their time");
-                stream.pending = None;
-                stream.settle(ctx, change);
                 if change == Change::Deleted {
                     gone.push(stream.name.clone());
                 }
+                stream.settle(ctx, change);
             }
+            stream.look(ctx);
         }
+        self.prune_subscriptions(now);
         for name in gone {
             self.streams.remove(&name);
         }
@@ -162,6 +235,7 @@ impl Stream {
             Change::Created { shards } => {
                 ctx.plane.create_stream(&self.name, shards, self.retention_hours);
                 self.open_shards = shards;
+                self.set_looks(ctx);
                 ctx.change(&resource, "shards", 0, shards.into());
                 ctx.change(&resource, "retentionHours", 0, self.retention_hours.into());
             }
@@ -170,6 +244,27 @@ impl Stream {
                 ctx.change(&resource, "shards", self.open_shards.into(), target.into());
                 self.open_shards = target;
             }
+            Change::Split { shard, key } => {
+                ctx.plane.split_shard(&self.name, shard, key);
+                ctx.change(&resource, "shards", self.open_shards.into(), (self.open_shards + 1).into());
+                self.open_shards += 1;
+            }
+            Change::Merged { shard, adjacent } => {
+                ctx.plane.merge_shards(&self.name, shard, adjacent);
+                ctx.change(&resource, "shards", self.open_shards.into(), (self.open_shards - 1).into());
+                self.open_shards -= 1;
+            }
+            Change::Mode { on_demand } => {
+                self.on_demand = on_demand;
+                self.set_looks(ctx);
+            }
+            Change::Encryption { key } => self.key = key,
+            Change::Monitoring { metrics } => {
+                let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
+                ctx.plane.monitor_shards(&self.name, &names);
+                self.monitored = metrics;
+            }
+            Change::RecordSize { kib } => self.max_record_kib = kib,
             Change::Retention { hours } => {
                 ctx.plane.set_retention(&self.name, hours);
                 ctx.change(&resource, "retentionHours", self.retention_hours.into(), hours.into());
@@ -203,11 +298,24 @@ impl Stream {
 }
 
 fn stream_name(args: Args<'_>) -> Result<&str, Refusal> {
-    if let Some(name) = args.text("StreamName") {
-        return Ok(name);
+    let by_arn = match args.text("StreamARN") {
+        None => None,
+        Some(arn) => {
+            let name = arn.starts_with("arn:aws:kinesis:").then(|| arn.rsplit_once(":stream/")).flatten();
+            Some(name.ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream.")))?.1)
+        }
+    };
+    match (args.text("StreamName"), by_arn) {
+        (Some(name), Some(other)) if name != other => Err(invalid("StreamName and StreamARN do not match.")),
+        (Some(name), _) | (None, Some(name)) => Ok(name),
+        (None, None) => Err(invalid("Either StreamName or StreamARN must be specified")),
     }
-    let arn = args.text("StreamARN").and_then(|arn| arn.rsplit_once(":stream/"));
-    arn.map(|(_, name)| name).ok_or_else(|| invalid("Either StreamName or StreamARN must be specified"))
+}
+
+/// The refusal of a `ResourceARN` that nothing has.
+fn no_resource(ctx: &Ctx, args: Args) -> Refusal {
+    let arn = args.text("ResourceARN").unwrap_or_default();
+    Refusal::new(400, "ResourceNotFoundException", format!("Resource {arn} under account {} not found.", ctx.account()))
 }
 
 fn not_found(ctx: &Ctx, name: &str) -> Refusal {

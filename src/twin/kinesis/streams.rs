@@ -1,24 +1,23 @@
-//! Stream operations: life cycle, shards, retention, tags, limits.
+//! Stream operations: create, describe, list, delete, limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Change, DAY_MS, Kinesis, Status, Stream, in_use, invalid, limit, not_found, stream_name};
+use super::{
+    Change, Kinesis, Status, Stream, in_use, invalid, limit, not_found, paging, records, reshard, settings, stream_name,
+    tags,
+};
 use crate::twin::{
     Ctx, epoch, millis,
     plane::ShardView,
-    wire::{Answer, Args, Cause, Refusal},
+    wire::{Answer, Args, Refusal},
 };
 
-/// Tags per stream (AddTagsToStream).
-const TAG_LIMIT: usize = 50;
 /// Streams that may be in CREATING at once (CreateStream).
 const CREATING_LIMIT: usize = 5;
 /// Shards of a new on-demand stream (on-demand default: 4 MB/s).
 const ON_DEMAND_SHARDS: u32 = 4;
-/// Greatest shard count that UpdateShardCount reaches.
-const UPDATE_SHARD_COUNT_MAXIMUM: i64 = 10_000;
 
 impl Kinesis {
     pub(super) fn create(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
@@ -31,7 +30,15 @@ impl Kinesis {
             return Err(in_use(format!("Stream {name} under account {} already exists.", ctx.account())));
         }
         let mode = args.at("StreamModeDetails").and_then(|details| details.text("StreamMode"));
+        if !matches!(mode, None | Some("PROVISIONED" | "ON_DEMAND")) {
+            let set = "satisfy enum value set: [PROVISIONED, ON_DEMAND]";
+            return Err(Refusal::constraint(mode.unwrap_or_default(), "streamModeDetails.streamMode", set));
+        }
         let on_demand = mode == Some("ON_DEMAND");
+        if on_demand && self.on_demand_count() >= ctx.assumptions.on_demand_streams {
+            return Err(reshard::too_many_on_demand(ctx));
+        }
+        let max_record_kib = settings::record_kib(args)?.unwrap_or(1_024);
         let shards = match args.ranged("ShardCount", 1, i64::from(u32::MAX))? {
             Some(_) if on_demand => {
                 return Err(Refusal::validation("ShardCount must not be specified when StreamMode is ON_DEMAND"));
@@ -41,7 +48,7 @@ impl Kinesis {
             Some(shards) => shards as u32,
         };
         let tags = args.map("Tags");
-        check_tags(&tags)?;
+        tags::check_tags(&tags)?;
         self.check_shard_limit(ctx, 0, shards)?;
         if self.streams.values().filter(|stream| stream.status == Status::Creating).count() >= CREATING_LIMIT {
             return Err(limit(format!(
@@ -60,28 +67,19 @@ impl Kinesis {
             tags,
             pending: None,
             reshards: Vec::new(),
+            mode_switches: Vec::new(),
+            encryption_starts: Vec::new(),
+            encryption_stops: Vec::new(),
+            key: None,
+            monitored: BTreeSet::new(),
+            max_record_kib,
+            policy: None,
+            look_ms: None,
             consumers: BTreeMap::new(),
         };
         stream.start(ctx, Status::Creating, millis(ctx.world.timings.create_stream), Change::Created { shards });
         self.streams.insert(name.to_owned(), stream);
         Ok(Value::Null)
-    }
-
-    /// Closed and coming shards are not counted: [derived] the API speaks of shards in the account.
-    fn check_shard_limit(&self, ctx: &Ctx, from: u32, to: u32) -> Result<(), Refusal> {
-        let shards = self.open_shards() + u64::from(to) - u64::from(from.min(to));
-        let allowed = ctx.world.shard_limit;
-        if to <= from || shards <= u64::from(allowed) {
-            return Ok(());
-        }
-        Err(limit(format!(
-            "This request would exceed the shard limit for the account {} in {}. Current shard count for the account: {}. \
-             Limit: {allowed}. Number of additional shards that would have resulted from this request: {}.",
-            ctx.account(),
-            ctx.world.region,
-            self.open_shards(),
-            to - from
-        )))
     }
 
     pub(super) fn describe_summary(&self, ctx: &Ctx, args: Args) -> Answer {
@@ -90,7 +88,7 @@ impl Kinesis {
         let members = [
             ("OpenShardCount", json!(stream.open_shards)),
             ("ConsumerCount", json!(stream.consumers.len())),
-            ("MaxRecordSizeInKiB", json!(1024)),
+            ("MaxRecordSizeInKiB", json!(stream.max_record_kib)),
         ];
         summary.extend(members.into_iter().map(|(member, value)| (member.to_owned(), value)));
         Ok(json!({ "StreamDescriptionSummary": summary }))
@@ -98,7 +96,7 @@ impl Kinesis {
 
     pub(super) fn describe(&self, ctx: &Ctx, args: Args) -> Answer {
         let stream = self.find(ctx, args)?;
-        let at_most = args.ranged("Limit", 1, 10_000)?.unwrap_or(100).min(100) as usize;
+        let at_most = args.ranged("Limit", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100).min(100) as usize;
         let (shards, more) = page(stream.shards(ctx), args.text("ExclusiveStartShardId"), at_most);
         let mut description = stream.description();
         description.insert("Shards".to_owned(), shards.iter().map(shard_json).collect());
@@ -107,168 +105,57 @@ impl Kinesis {
     }
 
     pub(super) fn list_shards(&self, ctx: &Ctx, args: Args) -> Answer {
-        let at_most = args.ranged("MaxResults", 1, 10_000)?.unwrap_or(1_000).min(1_000) as usize;
-        let (name, start, filter) = match args.text("NextToken") {
-            Some(_) if args.get("StreamName").is_some() => {
+        let at_most = args.ranged("MaxResults", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(1_000).min(1_000);
+        let filter = args.at("ShardFilter");
+        // A token carries the stream and, as JSON, the filter it began with.
+        let (name, filter, after) = match args.text("NextToken") {
+            Some(_) if args.get("StreamName").is_some() || args.get("StreamCreationTimestamp").is_some() => {
                 return Err(invalid("NextToken and StreamName cannot be provided together."));
             }
             Some(token) => {
-                let mut parts = token.splitn(3, '|');
-                let (filter, start) = (parts.next().unwrap_or_default(), parts.next());
-                (parts.next().ok_or_else(|| invalid("NextToken is invalid."))?, start, filter.to_owned())
+                let (subject, last) = paging::open(ctx, token, "shards")?;
+                let (name, filter) = subject.split_once(' ').unwrap_or((&subject, "null"));
+                let filter = serde_json::from_str(filter).unwrap_or(Value::Null);
+                (name.to_owned(), filter, Some(last))
             }
             None => {
-                let filter = args.at("ShardFilter").and_then(|filter| filter.text("Type")).unwrap_or_default();
-                let after = args.at("ShardFilter").and_then(|filter| filter.text("ShardId"));
-                (stream_name(args)?, args.text("ExclusiveStartShardId").or(after), filter.to_owned())
+                let filter = filter.map_or(Value::Null, |filter| filter.0.clone());
+                (stream_name(args)?.to_owned(), filter, args.text("ExclusiveStartShardId").map(str::to_owned))
             }
         };
-        let stream = self.streams.get(name).ok_or_else(|| not_found(ctx, name))?;
-        let mut shards = stream.shards(ctx);
-        shards.retain(|shard| filter != "AT_LATEST" || shard.open);
-        let (shards, more) = page(shards, start, at_most);
+        let stream = self.streams.get(&name).ok_or_else(|| not_found(ctx, &name))?;
+        let asked = args.get("StreamCreationTimestamp").and_then(Value::as_f64);
+        if asked.is_some_and(|asked| (asked * 1_000.0) as i64 / 1_000 != stream.created_ms / 1_000) {
+            return Err(not_found(ctx, &name));
+        }
+        if stream.status == Status::Creating || stream.status == Status::Deleting {
+            stream.need_active(ctx)?;
+        }
+        let shards = filtered(stream.shards(ctx), Args(&filter), ctx.now, stream.retention_hours)?;
+        let (shards, more) = page(shards, after.as_deref(), at_most as usize);
         let mut output = json!({ "Shards": shards.iter().map(shard_json).collect::<Vec<_>>() });
         if let Some(last) = shards.last().filter(|_| more) {
-            output["NextToken"] = json!(format!("{filter}|{}|{name}", last.id));
+            output["NextToken"] = json!(paging::token(ctx, "shards", &format!("{name} {filter}"), &last.id));
         }
         Ok(output)
     }
 
-    pub(super) fn list(&self, args: Args) -> Answer {
-        let at_most = args.ranged("Limit", 1, 10_000)?.unwrap_or(100) as usize;
-        let start = args.text("ExclusiveStartStreamName").or(args.text("NextToken")).unwrap_or_default();
-        let mut names: Vec<&String> = self.streams.keys().filter(|name| name.as_str() > start).collect();
-        let more = names.len() > at_most;
-        names.truncate(at_most);
-        let mut output = json!({ "StreamNames": names, "HasMoreStreams": more });
-        if more {
-            output["NextToken"] = json!(names.last());
-        }
-        Ok(output)
-    }
-
-    pub(super) fn update_shard_count(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
-        let target = args.ranged("TargetShardCount", 1, i64::from(u32::MAX))?;
-        let target = target.ok_or_else(|| Refusal::validation("TargetShardCount is required"))?;
-        if args.need_text("ScalingType")? != "UNIFORM_SCALING" {
-            return Err(Refusal::constraint(
-                args.text("ScalingType").unwrap_or_default(),
-                "scalingType",
-                "satisfy enum value set: [UNIFORM_SCALING]",
-            ));
-        }
-        let stream = self.find(ctx, args)?;
-        if stream.on_demand {
-            return Err(Refusal::validation(format!(
-                "Request is invalid. Stream {} under account {} is in On-Demand mode.",
-                stream.name,
-                ctx.account()
-            )));
-        }
-        stream.need_active(ctx)?;
-        let current = i64::from(stream.open_shards);
-        let counts = format!("Current open shard count: {current}, Target shard count: {target}");
-        if target > current * 2 {
-            return Err(limit(format!(
-                "UpdateShardCount cannot scale up over double your current open shard count. {counts}"
-            )));
-        }
-        if target * 2 < current {
-            return Err(limit(format!(
-                "UpdateShardCount cannot scale down below half your current open shard count. {counts}"
-            )));
-        }
-        if target > UPDATE_SHARD_COUNT_MAXIMUM {
-            return Err(limit(format!(
-                "UpdateShardCount cannot scale a stream beyond {UPDATE_SHARD_COUNT_MAXIMUM} shards. {counts}"
-            )));
-        }
-        // What AWS answers to an unchanged count is not documented: assumption.
-        if target == current {
-            return Err(invalid(format!("TargetShardCount must differ from the current open shard count. {counts}")));
-        }
-        self.check_shard_limit(ctx, current as u32, target as u32)?;
-        let stream = self.find_mut(ctx, args)?;
-        stream.reshards.retain(|at| ctx.now - at < DAY_MS);
-        if stream.reshards.len() >= ctx.assumptions.reshards_per_day {
-            // AWS's own text is not published: assumption.
-            return Err(limit(format!(
-                "UpdateShardCount can be called at most {} times in a rolling 24-hour period on a stream. Stream {} under \
-                 account {} has used them up.",
-                ctx.assumptions.reshards_per_day,
-                stream.name,
-                ctx.account()
-            ))
-            .for_cause(Cause::Quota));
-        }
-        stream.reshards.push(ctx.now);
-        let timings = &ctx.world.timings;
-        let after = millis(timings.reshard_base) + millis(timings.reshard_per_shard) * (target + current);
-        stream.start(ctx, Status::Updating, after, Change::Resharded { target: target as u32 });
-        Ok(json!({
-            "StreamName": stream.name,
-            "StreamARN": stream.arn,
-            "CurrentShardCount": current,
-            "TargetShardCount": target,
-        }))
-    }
-
-    pub(super) fn retention(&mut self, ctx: &Ctx, args: Args, increase: bool) -> Answer {
-        let hours = args.need_int("RetentionPeriodHours")?;
-        let stream = self.find_mut(ctx, args)?;
-        if hours < 24 {
-            return Err(invalid(format!(
-                "Minimum allowed retention period is 24 hours. Requested retention period ({hours} hours) is too short."
-            )));
-        }
-        if hours > 8_760 {
-            return Err(invalid(format!(
-                "Maximum allowed retention period is 8760 hours. Requested retention period ({hours} hours) is too long."
-            )));
-        }
-        stream.need_active(ctx)?;
-        let current = i64::from(stream.retention_hours);
-        if increase && hours <= current || !increase && hours >= current {
-            let (word, other) = if increase { ("shorter", "Decrease") } else { ("longer", "Increase") };
-            return Err(invalid(format!(
-                "Requested retention period ({hours} hours) for stream {} can not be equal to or {word} than existing \
-                 retention period ({current} hours). Use {other}RetentionPeriod API.",
-                stream.name
-            )));
-        }
-        let after = millis(ctx.world.timings.stream_setting_update);
-        stream.start(ctx, Status::Updating, after, Change::Retention { hours: hours as u32 });
-        Ok(Value::Null)
-    }
-
-    pub(super) fn add_tags(&mut self, ctx: &Ctx, args: Args) -> Answer {
-        let tags = args.map("Tags");
-        let stream = self.find_mut(ctx, args)?;
-        stream.need_taggable(ctx)?;
-        let mut merged = stream.tags.clone();
-        merged.extend(tags);
-        check_tags(&merged)?;
-        stream.tags = merged;
-        Ok(Value::Null)
-    }
-
-    pub(super) fn remove_tags(&mut self, ctx: &Ctx, args: Args) -> Answer {
-        let stream = self.find_mut(ctx, args)?;
-        stream.need_taggable(ctx)?;
-        for key in args.texts("TagKeys") {
-            stream.tags.remove(key);
-        }
-        Ok(Value::Null)
-    }
-
-    pub(super) fn list_tags(&self, ctx: &Ctx, args: Args) -> Answer {
-        let stream = self.find(ctx, args)?;
-        let at_most = args.ranged("Limit", 1, 50)?.unwrap_or(50) as usize;
-        let start = args.text("ExclusiveStartTagKey").unwrap_or_default();
-        let rest = stream.tags.iter().filter(|(key, _)| key.as_str() > start);
+    pub(super) fn list(&self, ctx: &Ctx, args: Args) -> Answer {
+        let at_most = args.ranged("Limit", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100) as usize;
+        let start = match args.text("NextToken") {
+            Some(token) => paging::resume(ctx, token, "streams", "")?,
+            None => args.text("ExclusiveStartStreamName").unwrap_or_default().to_owned(),
+        };
+        let rest = self.streams.values().filter(|stream| stream.name > start);
         let more = rest.clone().count() > at_most;
-        let tags: Vec<Value> = rest.take(at_most).map(|(key, value)| json!({"Key": key, "Value": value})).collect();
-        Ok(json!({ "Tags": tags, "HasMoreTags": more }))
+        let page: Vec<&Stream> = rest.take(at_most).collect();
+        let names: Vec<&String> = page.iter().map(|stream| &stream.name).collect();
+        let summaries: Vec<Value> = page.iter().map(|stream| stream.summary()).collect();
+        let mut output = json!({ "StreamNames": names, "HasMoreStreams": more, "StreamSummaries": summaries });
+        if let Some(last) = names.last().filter(|_| more) {
+            output["NextToken"] = json!(paging::token(ctx, "streams", "", last));
+        }
+        Ok(output)
     }
 
     pub(super) fn delete(&mut self, ctx: &Ctx, args: Args) -> Answer {
@@ -292,8 +179,8 @@ impl Kinesis {
         json!({
             "ShardLimit": ctx.world.shard_limit,
             "OpenShardCount": self.open_shards(),
-            "OnDemandStreamCount": self.streams.values().filter(|stream| stream.on_demand).count(),
-            "OnDemandStreamCountLimit": 50,
+            "OnDemandStreamCount": self.on_demand_count(),
+            "OnDemandStreamCountLimit": ctx.assumptions.on_demand_streams,
         })
     }
 }
@@ -308,19 +195,31 @@ impl Stream {
             ("StreamModeDetails", json!({ "StreamMode": mode })),
             ("RetentionPeriodHours", json!(self.retention_hours)),
             ("StreamCreationTimestamp", epoch(self.created_ms)),
-            ("EnhancedMonitoring", json!([{ "ShardLevelMetrics": [] }])),
+            ("EnhancedMonitoring", json!([{ "ShardLevelMetrics": self.monitored }])),
             ("EncryptionType", json!("NONE")),
         ];
-        members.into_iter().map(|(member, value)| (member.to_owned(), value)).collect()
+        let mut members: serde_json::Map<String, Value> =
+            members.into_iter().map(|(member, value)| (member.to_owned(), value)).collect();
+        if let Some(key) = &self.key {
+            members.insert("EncryptionType".to_owned(), json!("KMS"));
+            members.insert("KeyId".to_owned(), json!(key));
+        }
+        members
+    }
+
+    fn summary(&self) -> Value {
+        let mode = if self.on_demand { "ON_DEMAND" } else { "PROVISIONED" };
+        json!({
+            "StreamName": self.name,
+            "StreamARN": self.arn,
+            "StreamStatus": self.status.text(),
+            "StreamModeDetails": { "StreamMode": mode },
+            "StreamCreationTimestamp": epoch(self.created_ms),
+        })
     }
 
     fn shards(&self, ctx: &Ctx) -> Vec<ShardView> {
         if self.open_shards == 0 { Vec::new() } else { ctx.plane.shards(&self.name) }
-    }
-
-    fn need_taggable(&self, ctx: &Ctx) -> Result<(), Refusal> {
-        let allowed = self.status == Status::Updating && !ctx.world.timings.refuse_tags_while_updating;
-        if allowed { Ok(()) } else { self.need_active(ctx) }
     }
 }
 
@@ -332,11 +231,46 @@ fn page(mut shards: Vec<ShardView>, start: Option<&str>, at_most: usize) -> (Vec
     (shards, more)
 }
 
-/// Sequence numbers are made up: they grow with the shard's creation time, as AWS's do.
+/// The shards a filter of ListShards lets through (API reference, ShardFilter).
+fn filtered(
+    mut shards: Vec<ShardView>,
+    filter: Args,
+    now: i64,
+    retention_hours: u32,
+) -> Result<Vec<ShardView>, Refusal> {
+    let at = || {
+        let at = filter.get("Timestamp").and_then(Value::as_f64);
+        at.map(|at| (at * 1_000.0) as i64).ok_or_else(|| invalid("This ShardFilter type needs a Timestamp."))
+    };
+    let oldest = shards.iter().map(|shard| shard.created_ms).min().unwrap_or(now);
+    let horizon = oldest.max(now - i64::from(retention_hours) * 3_600_000);
+    let open_at = |shard: &ShardView, at: i64| shard.created_ms <= at && shard.closed_ms.is_none_or(|closed| closed > at);
+    match filter.text("Type") {
+        None if filter.0.is_null() => {}
+        Some("AT_LATEST") => shards.retain(|shard| shard.open),
+        Some("FROM_TRIM_HORIZON") => shards.retain(|shard| shard.closed_ms.is_none_or(|closed| closed >= horizon)),
+        Some("AT_TRIM_HORIZON") => shards.retain(|shard| open_at(shard, horizon)),
+        Some("AFTER_SHARD_ID") => {
+            let after = filter.text("ShardId").ok_or_else(|| invalid("AFTER_SHARD_ID needs a ShardId."))?;
+            shards.retain(|shard| shard.id.as_str() > after);
+        }
+        Some("AT_TIMESTAMP") => {
+            let at = at()?.max(horizon);
+            shards.retain(|shard| open_at(shard, at));
+        }
+        Some("FROM_TIMESTAMP") => {
+            let at = at()?;
+            shards.retain(|shard| shard.closed_ms.is_none_or(|closed| closed >= at));
+        }
+        other => return Err(invalid(format!("{} is not a ShardFilter type.", other.unwrap_or("null")))),
+    }
+    Ok(shards)
+}
+
 fn shard_json(shard: &ShardView) -> Value {
-    let mut sequence = json!({ "StartingSequenceNumber": format!("4966{:052}", shard.created_ms) });
+    let mut sequence = json!({ "StartingSequenceNumber": records::first_sequence(shard) });
     if !shard.open {
-        sequence["EndingSequenceNumber"] = json!(format!("4967{:052}", shard.created_ms));
+        sequence["EndingSequenceNumber"] = json!(records::sequence(shard, shard.tip));
     }
     let mut value = json!({
         "ShardId": shard.id,
@@ -350,21 +284,4 @@ fn shard_json(shard: &ShardView) -> Value {
         value[*member] = json!(parent);
     }
     value
-}
-
-/// Tag restrictions of the API reference: count, lengths, letters; `aws:` is AWS's own.
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    if tags.len() > TAG_LIMIT {
-        return Err(limit(format!("Tag count exceeds the limit of {TAG_LIMIT} tags per stream.")));
-    }
-    let legal = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c));
-    for (key, value) in tags {
-        if key.is_empty() || key.chars().count() > 128 || !legal(key) || key.starts_with("aws:") {
-            return Err(invalid(format!("Tag key {key} is not valid.")));
-        }
-        if value.chars().count() > 256 || !legal(value) {
-            return Err(invalid(format!("Value {value} of tag {key} is not valid.")));
-        }
-    }
-    Ok(())
 }

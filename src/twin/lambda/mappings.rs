@@ -232,11 +232,12 @@ impl Mapping {
             ("LATEST", _) => Start::Latest,
             _ => Start::TrimHorizon,
         };
+        let consumer = self.source_arn.split_once("/consumer/").map(|(_, rest)| rest);
         let config = MappingConfig {
             stream: self.stream.clone(),
             function: settings.function.clone(),
             qualifier: settings.qualifier.clone(),
-            consumer: self.source_arn.contains("/consumer/").then(|| self.source_arn.clone()),
+            consumer: consumer.and_then(|rest| rest.split(':').next()).map(str::to_owned),
             batch_size: settings.batch_size,
             window_ms: i64::from(settings.window_seconds) * 1000,
             parallelization_factor: settings.factor,
@@ -247,7 +248,7 @@ impl Mapping {
             reports_failures: settings.reports_failures,
             tumbling_ms: i64::from(settings.tumbling_seconds) * 1_000,
             on_failure: settings.on_failure.is_some(),
-            filters: !settings.filters.is_empty(),
+            filters: settings.filters.clone(),
             counts_events: settings.counts_events,
             enabled,
         };

@@ -1,12 +1,15 @@
 //! What the control plane does to the data plane. Each call takes effect at the plane's present moment.
 
-use super::config::{MappingConfig, ShardView, Start, TableConfig};
+use super::config::{LastResult, MappingConfig, ShardView, TableConfig};
+use super::function::Function;
 use super::reader::Mapping;
 use super::rng::Rng;
 use super::stream::Stream;
+use super::stream_metrics::Level;
 use super::table::Table;
 use super::totals::MappingTotals;
 use super::{Event, Plane};
+use crate::twin::world::FunctionModel;
 
 impl Plane {
     /// Opens a stream with even shards. Does nothing when it exists.
@@ -32,6 +35,7 @@ impl Plane {
     /// Removes a stream with its records; what a mapping had not delivered counts as expired.
     pub fn delete_stream(&mut self, name: &str) {
         let Some(stream) = self.streams.remove(name) else { return };
+        self.payload_bytes = self.payload_bytes.saturating_sub(stream.payload_memory());
         for id in self.on_stream(name) {
             let Some(mapping) = self.mappings.get_mut(&id) else { continue };
             let waiting = mapping.waiting(&stream);
@@ -58,14 +62,64 @@ impl Plane {
 
     /// Closes all open shards and opens `target` even ones, now.
     pub fn reshard(&mut self, name: &str, target: u32) {
+        self.change_shards(name, |stream, now| stream.reshard(target, now));
+    }
+
+    /// Splits a shard; the second child begins at hash key `second_start`. Nothing happens when the shard is
+    /// closed or the key is not inside it.
+    pub fn split_shard(&mut self, name: &str, shard: u32, second_start: u128) {
+        self.change_shards(name, |stream, now| _ = stream.split(shard, second_start, now));
+    }
+
+    /// Merges two open shards. Their ranges must be adjacent: the caller has looked.
+    pub fn merge_shards(&mut self, name: &str, shard: u32, adjacent: u32) {
+        self.change_shards(name, |stream, now| _ = stream.merge(shard, adjacent, now));
+    }
+
+    /// Splits in the middle each open shard that stored more than this a second in the last `seconds`, until
+    /// `most` shards are open. Returns the open shards.
+    pub fn split_busy(&mut self, name: &str, seconds: u64, bytes: u64, records: u64, most: u32) -> u32 {
+        let Some(stream) = self.streams.get_mut(name) else { return 0 };
+        let busy = stream.busy(seconds, bytes, records);
+        let mut open = stream.shards().values().filter(|shard| shard.is_open()).count() as u32;
+        let ranges = |number: u32| stream.shards().get(&number).map(|shard| (number, shard.range()));
+        let wanted: Vec<_> = busy.into_iter().filter_map(ranges).collect();
+        for (number, (start, end)) in wanted {
+            if open < most && end > start {
+                self.split_shard(name, number, start + (end - start) / 2 + 1);
+                open += 1;
+            }
+        }
+        open
+    }
+
+    fn change_shards(&mut self, name: &str, change: impl FnOnce(&mut Stream, i64)) {
         let now = self.now_ms;
         let Some(stream) = self.streams.get_mut(name) else { return };
-        stream.reshard(target, now);
+        change(stream, now);
+        stream.set_levels(&mut self.metrics);
         for id in self.on_stream(name) {
             if let (Some(mapping), Some(stream)) = (self.mappings.get_mut(&id), self.streams.get(name)) {
                 mapping.add_shards(stream);
+                // Tumbling windows end with their shard.
+                let windows = mapping.readers.keys().filter(|_| mapping.config.tumbling_ms > 0);
+                self.agenda.extend(windows.map(|shard| (now, Event::Wake(id, *shard))));
             }
             self.settle(id);
+        }
+    }
+
+    /// Switches shard-level metrics on (those named, by CloudWatch's names) and all others off.
+    pub fn monitor_shards(&mut self, name: &str, metrics: &[&str]) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.levels = metrics.iter().filter_map(|metric| Level::named(metric)).collect();
+        stream.set_levels(&mut self.metrics);
+    }
+
+    /// A fan-out consumer is gone: its pipe is forgotten.
+    pub fn forget_consumer(&mut self, name: &str, consumer: &str) {
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.forget_consumer(consumer);
         }
     }
 
@@ -94,7 +148,46 @@ impl Plane {
             self.attach(id);
             id
         };
+        if let Some(mapping) = self.mappings.get_mut(&id) {
+            mapping.count_events(&mut self.metrics);
+            let (name, qualifier) = (&mapping.config.function, mapping.config.qualifier.as_ref());
+            if let (Some(function), Some(qualifier)) = (self.functions.get_mut(name), qualifier) {
+                function.qualify(name, qualifier, &mut self.metrics);
+            }
+        }
         self.pump_all(id);
+    }
+
+    /// What came of a mapping's latest attempt to invoke its function.
+    pub fn last_result(&self, uuid: &str) -> LastResult {
+        let mut mappings = self.mappings.values();
+        let found = mappings.find(|mapping| mapping.uuid.as_deref() == Some(uuid));
+        found.map(|mapping| mapping.last).unwrap_or_default()
+    }
+
+    /// Adds a function, or replaces its behaviour.
+    pub fn put_function(&mut self, name: &str, model: &FunctionModel, racers: u32) {
+        let mut function = Function::new(name, model, racers, self.seed, &mut self.metrics);
+        function.running = self.functions.get(name).map_or(0, |before| before.running);
+        for mapping in self.mappings.values().filter(|mapping| mapping.config.function == name) {
+            if let Some(qualifier) = &mapping.config.qualifier {
+                function.qualify(name, qualifier, &mut self.metrics);
+            }
+        }
+        self.functions.insert(name.to_owned(), function);
+        self.totals.functions.entry(name.to_owned()).or_default();
+    }
+
+    /// Changes a function's timeout (seconds) and memory (MB), for invocations from now on.
+    pub fn set_function(&mut self, name: &str, timeout_seconds: u32, memory_mb: u32) {
+        if let Some(function) = self.functions.get_mut(name) {
+            (function.model.timeout_seconds, function.model.memory_mb) = (timeout_seconds, memory_mb);
+        }
+    }
+
+    /// Removes a function: its invocations in flight fail, and mappings cannot invoke it.
+    pub fn remove_function(&mut self, name: &str) {
+        self.functions.remove(name);
     }
 
     /// Removes a mapping; invocations in flight end without effect on it.
@@ -203,14 +296,8 @@ impl Plane {
 fn external(stream: &str) -> MappingConfig {
     MappingConfig {
         stream: stream.to_owned(),
-        function: String::new(),
         batch_size: 10_000,
-        window_ms: 0,
         parallelization_factor: 0,
-        starting_position: Start::TrimHorizon,
-        max_retries: -1,
-        max_age_s: -1,
-        bisect: false,
-        enabled: true,
+        ..MappingConfig::default()
     }
 }

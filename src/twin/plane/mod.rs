@@ -3,16 +3,21 @@
 //! A discrete-event model without clock, I/O or outside randomness. Every change of state happens at an
 //! event's own time, so advancing once or in a thousand pieces gives the same bytes.
 
+mod access;
 mod config;
 mod control;
+mod filter;
 mod function;
 mod invoke;
 mod metrics;
+mod outcome;
+mod payload;
 mod poll;
 mod producer;
 mod reader;
 mod rng;
 mod stream;
+mod stream_metrics;
 mod table;
 mod totals;
 
@@ -20,11 +25,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use config::{MappingConfig, ShardView, Start, TableConfig};
-pub use metrics::{MINUTE_MS, MetricStore, Stat};
+pub(super) use access::{Position, PutRefused, Received};
+pub(super) use stream::PUSH_LATENCY_MS;
+pub use config::{LastResult, MappingConfig, ShardView, Start, TableConfig};
+pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
-use function::{Function, Invocation};
+use function::{Account, Function, Invocation};
 use producer::ProducerState;
 use reader::{Mapping, State};
 use rng::Rng;
@@ -64,11 +71,14 @@ pub struct Plane {
     mappings: BTreeMap<u32, Mapping>,
     next_mapping: u32,
     functions: BTreeMap<String, Function>,
+    account: Account,
     invocations: BTreeMap<u64, Invocation>,
     next_invocation: u64,
     tables: BTreeMap<String, Table>,
     metrics: MetricStore,
     totals: Totals,
+    /// Memory the payloads of wire records take, refreshed each minute.
+    payload_bytes: u64,
 }
 
 impl Plane {
@@ -77,12 +87,13 @@ impl Plane {
         let now = world.start.as_millisecond();
         let mut metrics = MetricStore::default();
         let mut totals = Totals::default();
+        let account = Account::new(&mut metrics);
         let mut functions = BTreeMap::new();
         for (name, model) in &world.functions {
             functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
             totals.functions.insert(name.clone(), FunctionTotals::default());
         }
-        let producer = |(index, spec)| ProducerState::new(spec, index, now, seed);
+        let producer = |(index, spec)| ProducerState::new(spec, index, now, seed, world.step_ms);
         let producers: Vec<_> = (0..).zip(&world.producers).map(producer).collect();
         let mut agenda = BTreeSet::from([((now.div_euclid(MINUTE_MS) + 1) * MINUTE_MS, Event::Minute)]);
         for (index, producer) in (0..).zip(&producers) {
@@ -102,11 +113,13 @@ impl Plane {
             mappings: BTreeMap::new(),
             next_mapping: 0,
             functions,
+            account,
             invocations: BTreeMap::new(),
             next_invocation: 0,
             tables: BTreeMap::new(),
             metrics,
             totals,
+            payload_bytes: 0,
         }
     }
 
@@ -136,13 +149,18 @@ impl Plane {
         &self.metrics
     }
 
+    /// The metrics, to put a client's own.
+    pub(in crate::twin) fn metrics_mut(&mut self) -> &mut MetricStore {
+        &mut self.metrics
+    }
+
     /// The counters so far.
     pub fn totals(&self) -> &Totals {
         &self.totals
     }
 
     /// Checks that no record was made up or lost: offered = accepted + rejected for each stream, and
-    /// accepted = skipped + delivered + waiting + expired + dropped for each mapping that exists.
+    /// accepted = skipped + delivered + waiting + expired + dropped + filtered for each mapping that exists.
     ///
     /// # Errors
     /// The equation that does not hold, with its numbers.
@@ -188,6 +206,13 @@ impl Plane {
                 }
             }
         }
+        let Some(producer) = self.producers.get(index as usize) else { return };
+        let pushed = |mapping: &Mapping| mapping.config.consumer.is_some();
+        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| pushed(mapping)) {
+            if mapping.config.stream == producer.stream() {
+                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+            }
+        }
     }
 
     /// The minute that ends now: zeros for idle tables, gauges, retention, housekeeping.
@@ -200,10 +225,14 @@ impl Plane {
         for function in self.functions.values().filter(|function| function.running > 0) {
             self.metrics.add(function.series.concurrent, now, f64::from(function.running), 1);
         }
+        self.account.count_running(&self.functions, now, &mut self.metrics);
         self.metrics.prune(now);
         let names: Vec<String> = self.streams.keys().cloned().collect();
         for name in names {
             self.expire(&name);
+        }
+        if self.payload_bytes > 0 {
+            self.payload_bytes = self.streams.values().map(Stream::payload_memory).sum();
         }
     }
 

@@ -1,5 +1,5 @@
-//! Producers: when how many records leave for the stream. They emit every 100 ms (an assumption about
-//! granularity: records inside one such step are not told apart).
+//! Producers: when how many records leave for the stream. They emit once in the world's `stepMs` (an
+//! assumption about granularity: records inside one such step are not told apart).
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::rng::Rng;
 use crate::twin::world::{Producer, RatePoint};
 
-/// Milliseconds of one emission step.
-const STEP_MS: i64 = 100;
 /// Distance between the group numbers of two producers.
 const GROUPS: u32 = 1_000_000;
 /// One record, in the unit of fractions that are carried on.
@@ -48,33 +46,42 @@ pub(super) struct ProducerState {
     pending: BTreeMap<i64, Vec<Burst>>,
     carry: u64,
     hot_carry: u64,
+    /// Milliseconds of one emission step.
+    step_ms: i64,
 }
 
 impl ProducerState {
     /// The `index`-th producer of a world that starts at `origin`.
-    pub(super) fn new(spec: &Producer, index: u32, origin: i64, seed: u64) -> Self {
+    pub(super) fn new(spec: &Producer, index: u32, origin: i64, seed: u64, step_ms: u32) -> Self {
         Self {
-            spec: spec.clone(),
+            spec: spec.as_rate(),
             origin,
             first_group: index.saturating_mul(GROUPS),
             rng: Rng::new(seed, &format!("producer/{index}")),
             pending: BTreeMap::new(),
             carry: 0,
             hot_carry: 0,
+            step_ms: i64::from(step_ms),
         }
     }
 
     /// The stream it writes to.
     pub(super) fn stream(&self) -> &str {
         match &self.spec {
-            Producer::Racers { stream, .. } | Producer::Rate { stream, .. } => stream,
+            Producer::Racers { stream, .. }
+            | Producer::Rate { stream, .. }
+            | Producer::Trace { stream, .. }
+            | Producer::Wave { stream, .. } => stream,
         }
     }
 
     /// Bytes of each record.
     pub(super) fn record_bytes(&self) -> u32 {
         match &self.spec {
-            Producer::Racers { record_bytes, .. } | Producer::Rate { record_bytes, .. } => *record_bytes,
+            Producer::Racers { record_bytes, .. }
+            | Producer::Rate { record_bytes, .. }
+            | Producer::Trace { record_bytes, .. }
+            | Producer::Wave { record_bytes, .. } => *record_bytes,
         }
     }
 
@@ -83,6 +90,8 @@ impl ProducerState {
         match &self.spec {
             Producer::Racers { .. } => self.next_second(self.origin),
             Producer::Rate { points, .. } => points.first().map(|point| self.at(point)),
+            // `as_rate` has made rates of them.
+            Producer::Trace { .. } | Producer::Wave { .. } => None,
         }
     }
 
@@ -128,7 +137,7 @@ impl ProducerState {
             let phase = u64::from(racer) * 1_000 / u64::from(*racers);
             let late = if *jitter_ms == 0 { 0 } else { self.rng.below(u64::from(*jitter_ms)) };
             let offset = (phase + late) as i64;
-            *steps.entry(offset / STEP_MS * STEP_MS).or_default() += 1;
+            *steps.entry(offset / self.step_ms * self.step_ms).or_default() += 1;
         }
         for (offset, count) in steps {
             self.pending.entry(now + offset).or_default().push(Burst { group, class, count });
@@ -151,14 +160,14 @@ impl ProducerState {
             moving = next.records_per_second > 0.0;
         }
         // Thousandths of a record a second, times milliseconds, are millionths of a record.
-        self.carry += (rate * 1_000.0).round() as u64 * STEP_MS as u64;
+        self.carry += (rate * 1_000.0).round() as u64 * self.step_ms as u64;
         let count = self.carry / ONE;
         self.carry %= ONE;
         self.hot_carry += count * (hot_key_share * ONE as f64).round() as u64;
         let hot = self.hot_carry / ONE;
         self.hot_carry %= ONE;
         let idle = rate <= 0.0 && !moving;
-        let next = if idle { next_point.map(|point| self.at(point)) } else { Some(now + STEP_MS) };
+        let next = if idle { next_point.map(|point| self.at(point)) } else { Some(now + self.step_ms) };
         let group = self.first_group;
         let bursts = [(Class::Regular, count - hot), (Class::Hot, hot)];
         let burst = |(class, count): (Class, u64)| Burst { group, class, count: count as u32 };

@@ -2,15 +2,17 @@
 //!
 //! A shard's log is a sequence of cohorts numbered by record, so a reader's position is one number.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::config::ShardView;
-use super::metrics::{MINUTE_MS, MetricStore, SeriesId, Stat};
+use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
+use super::payload::Payload;
 use super::producer::{Burst, Class};
 use super::rng::Rng;
 use super::table::Bucket;
+use super::stream_metrics::{Level, Series};
 use super::totals::StreamTotals;
 
 /// Records a shard takes in one second (Kinesis quotas). Counted per whole second: an assumption.
@@ -25,12 +27,20 @@ pub(super) const CALLS_PER_SECOND: u64 = 5;
 pub(super) const CALL_RECORDS: u64 = 10_000;
 /// Bytes of one GetRecords call (API reference: 10 MB).
 const CALL_BYTES: u64 = 10_485_760;
+/// How long GetRecords is refused after a call that returned all of 10 MB (Kinesis quotas).
+const AFTER_FULL_CALL_MS: i64 = 5_000;
+/// Bytes one fan-out consumer gets from a shard in one second (Kinesis quotas: 2 MiB).
+const PUSH_BYTES_PER_SECOND: u64 = 2_097_152;
+/// Age at which a record reaches a fan-out consumer. Assumption: AWS gives "about 70 ms" as the average.
+pub(in crate::twin) const PUSH_LATENCY_MS: i64 = 70;
 /// Bytes of one PUT payload unit (Kinesis pricing: 25 KB).
-const PAYLOAD_UNIT: u64 = 25 * 1_024;
+pub(super) const PAYLOAD_UNIT: u64 = 25 * 1_024;
 /// Age from which records that every reader has passed are kept by the minute instead of by the step.
 const COALESCE_MS: i64 = 60_000;
 /// Weights of hash ranges add up to this.
 const WHOLE: i64 = 1 << 32;
+/// Group of records that came over the wire.
+const WIRE_GROUP: u32 = u32::MAX;
 /// Where the hot partition key falls: inside the first shard's range whatever the count.
 const HOT_HASH: u128 = 1 << 64;
 
@@ -70,7 +80,8 @@ impl Cohort {
     }
 
     fn continues(&self, before: &Self) -> bool {
-        self.at / MINUTE_MS == before.at / MINUTE_MS
+        self.group != WIRE_GROUP
+            && self.at / MINUTE_MS == before.at / MINUTE_MS
             && (self.group, self.class, self.bytes_each) == (before.group, before.class, before.bytes_each)
     }
 }
@@ -94,6 +105,16 @@ pub(super) struct Shard {
     second_bytes: u64,
     read_bytes: Bucket,
     read_calls: Bucket,
+    /// No GetRecords before this moment.
+    refused_until: i64,
+    /// What each fan-out consumer may still be sent, by name.
+    push_bytes: BTreeMap<String, Bucket>,
+    /// Records that came over the wire, by number.
+    payloads: BTreeMap<u64, Payload>,
+    /// Bytes and records stored since the last look of on-demand scaling.
+    lately: (u64, u64),
+    /// The shard-level metrics that are switched on.
+    pub(super) level: BTreeMap<Level, SeriesId>,
 }
 
 impl Shard {
@@ -113,6 +134,11 @@ impl Shard {
             second_bytes: 0,
             read_bytes: Bucket::full(READ_BYTES_PER_SECOND, 1, now),
             read_calls: Bucket::full(CALLS_PER_SECOND, 1, now),
+            refused_until: i64::MIN,
+            push_bytes: BTreeMap::new(),
+            payloads: BTreeMap::new(),
+            lately: (0, 0),
+            level: BTreeMap::new(),
         }
     }
 
@@ -141,18 +167,120 @@ impl Shard {
         self.old.iter().chain(&self.log).find(|cohort| cohort.at >= moment).map_or(self.next, |cohort| cohort.seq)
     }
 
-    /// Stores what this second's limits leave room for; returns how many were accepted.
-    fn put(&mut self, now: i64, burst: Burst, bytes_each: u32) -> u64 {
+    /// A new second has its whole allowance, less what a record above it still owes.
+    fn turn_second(&mut self, now: i64) {
         let second = now.div_euclid(1_000);
         if second != self.second {
-            (self.second, self.second_records, self.second_bytes) = (second, 0, 0);
+            let elapsed = second.saturating_sub(self.second).max(0) as u64;
+            self.second_bytes = self.second_bytes.saturating_sub(elapsed.saturating_mul(BYTES_PER_SECOND));
+            (self.second, self.second_records) = (second, 0);
         }
+    }
+
+    /// Whether this second leaves room for one more record of this size. A record above the limit of a second
+    /// is let through when the second is untouched, and uses up the following ones.
+    pub(super) fn admits(&mut self, now: i64, bytes: u64) -> bool {
+        self.turn_second(now);
+        let fits = self.second_bytes + bytes <= BYTES_PER_SECOND || self.second_bytes == 0;
+        self.second_records < RECORDS_PER_SECOND && fits
+    }
+
+    /// Stores one record of the wire, after [`Self::admits`]; returns its number.
+    pub(super) fn store(&mut self, now: i64, payload: Payload) -> u64 {
+        let bytes_each = payload.bytes();
+        let number = self.next;
+        self.second_records += 1;
+        self.second_bytes += u64::from(bytes_each);
+        self.lately.0 += u64::from(bytes_each);
+        self.lately.1 += 1;
+        self.log.push_back(Cohort {
+            seq: number,
+            at: now,
+            group: WIRE_GROUP,
+            class: Class::Regular,
+            count: 1,
+            bytes_each,
+        });
+        self.payloads.insert(number, payload);
+        self.next += 1;
+        number
+    }
+
+    /// What a record carries, when it came over the wire and is still kept.
+    pub(super) fn payload(&self, number: u64) -> Option<&Payload> {
+        self.payloads.get(&number)
+    }
+
+    /// Memory its payloads take.
+    pub(super) fn payload_memory(&self) -> u64 {
+        self.payloads.values().map(Payload::memory).sum()
+    }
+
+    /// When the record at this position, or the first one after it, arrived.
+    pub(super) fn arrival(&self, position: u64) -> Option<i64> {
+        let index = self.log.partition_point(|cohort| cohort.end() <= position);
+        let old = self.old.partition_point(|cohort| cohort.end() <= position);
+        self.old.get(old).or_else(|| self.log.get(index)).map(|cohort| cohort.at)
+    }
+
+    /// The hash keys it takes, both inclusive.
+    pub(super) fn range(&self) -> (u128, u128) {
+        (self.start, self.end)
+    }
+
+    /// What a fan-out consumer is sent from this position, at most `limit` records: nothing younger than the
+    /// delivery latency, and no more than its own pipe carries.
+    pub(super) fn push_records(&mut self, now: i64, consumer: &str, from: u64, limit: u64) -> Vec<Cohort> {
+        let pipe = self.push_bytes.entry(consumer.to_owned());
+        let pipe = pipe.or_insert_with(|| Bucket::full(PUSH_BYTES_PER_SECOND, 1, now));
+        if !pipe.admits(now) {
+            return Vec::new();
+        }
+        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), PUSH_BYTES_PER_SECOND, now - PUSH_LATENCY_MS);
+        if let Some(pipe) = self.push_bytes.get_mut(consumer) {
+            pipe.take(bytes * 1_000);
+        }
+        taken
+    }
+
+    /// Records from a position on that arrived until `until`, with their bytes.
+    fn collect(&self, from: u64, mut records: u64, bytes: u64, until: i64) -> (Vec<Cohort>, u64) {
+        let old = self.old.partition_point(|cohort| cohort.end() <= from);
+        let log = self.log.partition_point(|cohort| cohort.end() <= from);
+        let mut left_bytes = bytes;
+        let mut taken = Vec::new();
+        for cohort in self.old.range(old..).chain(self.log.range(log..)).take_while(|cohort| cohort.at <= until) {
+            let passed = from.saturating_sub(cohort.seq);
+            let left = u64::from(cohort.count) - passed;
+            let mut count = left.min(records).min(left_bytes / u64::from(cohort.bytes_each.max(1)));
+            if count == 0 && taken.is_empty() && records > 0 {
+                // A record above the limit of a call is returned alone.
+                count = 1;
+            }
+            if count > 0 {
+                records -= count;
+                left_bytes = left_bytes.saturating_sub(count * u64::from(cohort.bytes_each));
+                taken.push(Cohort { seq: cohort.seq + passed, count: count as u32, ..*cohort });
+            }
+            if count < left || records == 0 {
+                break;
+            }
+        }
+        let sum = taken.iter().map(|cohort| u64::from(cohort.count) * u64::from(cohort.bytes_each)).sum();
+        (taken, sum)
+    }
+
+    /// Stores what this second's limits leave room for; returns how many were accepted.
+    fn put(&mut self, now: i64, burst: Burst, bytes_each: u32) -> u64 {
+        self.turn_second(now);
         let by_records = RECORDS_PER_SECOND.saturating_sub(self.second_records);
         let by_bytes = BYTES_PER_SECOND.saturating_sub(self.second_bytes) / u64::from(bytes_each.max(1));
         let accepted = u64::from(burst.count).min(by_records).min(by_bytes);
         if accepted > 0 {
             self.second_records += accepted;
             self.second_bytes += accepted * u64::from(bytes_each);
+            self.lately.0 += accepted * u64::from(bytes_each);
+            self.lately.1 += accepted;
             let Burst { group, class, .. } = burst;
             self.log.push_back(Cohort { seq: self.next, at: now, group, class, count: accepted as u32, bytes_each });
             self.next += accepted;
@@ -160,30 +288,26 @@ impl Shard {
         accepted
     }
 
+    fn put_counted(&mut self, now: i64, burst: Burst, bytes_each: u32, metrics: &mut MetricStore) -> u64 {
+        let accepted = self.put(now, burst, bytes_each);
+        if !self.level.is_empty() {
+            self.count_put_level(now, u64::from(burst.count), accepted, u64::from(bytes_each), metrics);
+        }
+        accepted
+    }
+
     /// One GetRecords call from this position, at most `limit` records; `None` when it is throttled.
     pub(super) fn get_records(&mut self, now: i64, from: u64, limit: u64) -> Option<Vec<Cohort>> {
-        if !self.read_calls.admits(now) || !self.read_bytes.admits(now) {
+        if now < self.refused_until || !self.read_calls.admits(now) || !self.read_bytes.admits(now) {
             return None;
         }
         self.read_calls.take(1_000);
-        let old = self.old.partition_point(|cohort| cohort.end() <= from);
-        let log = self.log.partition_point(|cohort| cohort.end() <= from);
-        let (mut records, mut bytes) = (limit.min(CALL_RECORDS), CALL_BYTES);
-        let mut taken = Vec::new();
-        for cohort in self.old.range(old..).chain(self.log.range(log..)) {
-            let passed = from.saturating_sub(cohort.seq);
-            let left = u64::from(cohort.count) - passed;
-            let count = left.min(records).min(bytes / u64::from(cohort.bytes_each.max(1)));
-            if count > 0 {
-                records -= count;
-                bytes -= count * u64::from(cohort.bytes_each);
-                taken.push(Cohort { seq: cohort.seq + passed, count: count as u32, ..*cohort });
-            }
-            if count < left || records == 0 {
-                break;
-            }
+        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), CALL_BYTES, i64::MAX);
+        self.read_bytes.take(bytes * 1_000);
+        let largest = taken.last().map_or(1, |cohort| u64::from(cohort.bytes_each));
+        if bytes + largest > CALL_BYTES {
+            self.refused_until = now + AFTER_FULL_CALL_MS;
         }
-        self.read_bytes.take((CALL_BYTES - bytes) * 1_000);
         Some(taken)
     }
 
@@ -193,6 +317,9 @@ impl Shard {
         }
         while self.old.is_empty() && self.log.front().is_some_and(|cohort| cohort.at <= before) {
             self.log.pop_front();
+        }
+        if !self.payloads.is_empty() {
+            self.payloads = self.payloads.split_off(&self.base());
         }
     }
 
@@ -211,50 +338,30 @@ impl Shard {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Series {
-    records: SeriesId,
-    bytes: SeriesId,
-    rejected: SeriesId,
-    put_success: SeriesId,
-    read_exceeded: SeriesId,
-    get_age: SeriesId,
-    get_records: SeriesId,
-    get_bytes: SeriesId,
-    get_success: SeriesId,
-}
-
-impl Series {
-    fn new(metrics: &mut MetricStore, stream: &str) -> Self {
-        let mut series = |name: &str| metrics.series("AWS/Kinesis", name, &[("StreamName", stream)]);
-        Self {
-            records: series("IncomingRecords"),
-            bytes: series("IncomingBytes"),
-            rejected: series("WriteProvisionedThroughputExceeded"),
-            put_success: series("PutRecord.Success"),
-            read_exceeded: series("ReadProvisionedThroughputExceeded"),
-            get_age: series("GetRecords.IteratorAgeMilliseconds"),
-            get_records: series("GetRecords.Records"),
-            get_bytes: series("GetRecords.Bytes"),
-            get_success: series("GetRecords.Success"),
-        }
-    }
-}
-
 /// A stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stream {
     retention_ms: i64,
     shards: BTreeMap<u32, Shard>,
     next_shard: u32,
-    series: Series,
+    pub(super) series: Series,
+    /// Shard-level metrics that are switched on.
+    pub(super) levels: BTreeSet<Level>,
+    name: String,
 }
 
 impl Stream {
     /// A stream with even shards.
     pub(super) fn new(name: &str, shards: u32, retention_hours: u32, metrics: &mut MetricStore, now: i64) -> Self {
         let series = Series::new(metrics, name);
-        let mut stream = Self { retention_ms: 0, shards: BTreeMap::new(), next_shard: 0, series };
+        let mut stream = Self {
+            retention_ms: 0,
+            shards: BTreeMap::new(),
+            next_shard: 0,
+            series,
+            levels: BTreeSet::new(),
+            name: name.to_owned(),
+        };
         stream.set_retention(retention_hours);
         stream.open(shards, &[], now);
         stream
@@ -275,6 +382,11 @@ impl Stream {
         &self.shards
     }
 
+    /// All shards, to be changed.
+    pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Shard)> {
+        self.shards.iter_mut()
+    }
+
     /// One shard.
     pub(super) fn shard_mut(&mut self, number: u32) -> Option<&mut Shard> {
         self.shards.get_mut(&number)
@@ -292,6 +404,73 @@ impl Stream {
         self.open(target, &parents, now);
     }
 
+    /// Closes a shard and opens two in its place; the second begins at `second_start`.
+    pub(super) fn split(&mut self, number: u32, second_start: u128, now: i64) -> bool {
+        let Some(shard) = self.shards.get_mut(&number).filter(|shard| shard.is_open()) else { return false };
+        let (start, end) = shard.range();
+        if second_start <= start || second_start > end {
+            return false;
+        }
+        shard.closed = Some(now);
+        self.add(Shard::new(vec![number], start, second_start - 1, now));
+        self.add(Shard::new(vec![number], second_start, end, now));
+        true
+    }
+
+    /// Closes two shards with adjacent ranges and opens one in their place.
+    pub(super) fn merge(&mut self, number: u32, adjacent: u32, now: i64) -> bool {
+        let range = |number| self.shards.get(&number).filter(|shard| shard.is_open()).map(Shard::range);
+        let (Some(one), Some(other)) = (range(number), range(adjacent)) else { return false };
+        for closed in [number, adjacent] {
+            if let Some(shard) = self.shards.get_mut(&closed) {
+                shard.closed = Some(now);
+            }
+        }
+        self.add(Shard::new(vec![number, adjacent], one.0.min(other.0), one.1.max(other.1), now));
+        true
+    }
+
+    /// The open shards that stored more than this a second since the last look.
+    pub(super) fn busy(&mut self, seconds: u64, bytes: u64, records: u64) -> Vec<u32> {
+        let mut busy = Vec::new();
+        for (number, shard) in &mut self.shards {
+            let (stored_bytes, stored_records) = std::mem::take(&mut shard.lately);
+            let above = stored_bytes > bytes * seconds || stored_records > records * seconds;
+            if shard.is_open() && above {
+                busy.push(*number);
+            }
+        }
+        busy
+    }
+
+    /// The open shard that takes this hash key.
+    pub(super) fn shard_of(&self, hash: u128) -> Option<u32> {
+        let takes = |shard: &Shard| shard.is_open() && shard.start <= hash && hash <= shard.end;
+        self.shards.iter().find(|(_, shard)| takes(shard)).map(|(number, _)| *number)
+    }
+
+    /// A fan-out consumer is gone.
+    pub(super) fn forget_consumer(&mut self, consumer: &str) {
+        for shard in self.shards.values_mut() {
+            shard.push_bytes.remove(consumer);
+        }
+    }
+
+    /// Memory its payloads take.
+    pub(super) fn payload_memory(&self) -> u64 {
+        self.shards.values().map(Shard::payload_memory).sum()
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn add(&mut self, shard: Shard) {
+        self.shards.insert(self.next_shard, shard);
+        self.next_shard += 1;
+    }
+
     fn open(&mut self, count: u32, parents: &[(u32, u128, u128)], now: i64) {
         let count = u128::from(count.max(1));
         let width = u128::MAX / count;
@@ -300,8 +479,7 @@ impl Stream {
             let end = if index + 1 == count { u128::MAX } else { width * (index + 1) - 1 };
             let overlapping = parents.iter().filter(|(_, first, last)| *first <= end && start <= *last);
             let shard = Shard::new(overlapping.map(|(number, ..)| *number).collect(), start, end, now);
-            self.shards.insert(self.next_shard, shard);
-            self.next_shard += 1;
+            self.add(shard);
         }
     }
 
@@ -315,6 +493,9 @@ impl Stream {
             ending_hash: shard.end,
             open: shard.is_open(),
             created_ms: shard.created,
+            number: *number,
+            closed_ms: shard.closed,
+            tip: shard.next,
         };
         self.shards.iter().map(view).collect()
     }
@@ -330,46 +511,42 @@ impl Stream {
         totals: &mut StreamTotals,
     ) {
         let accepted: u64 = if burst.class == Class::Hot {
-            let hot = self.shards.values_mut().find(|shard| shard.is_open() && shard.end >= HOT_HASH);
-            hot.map_or(0, |shard| shard.put(now, burst, bytes_each))
+            let hot = self.shards.values_mut().find(|shard| shard.is_open() && shard.start <= HOT_HASH && shard.end >= HOT_HASH);
+            hot.map_or(0, |shard| shard.put_counted(now, burst, bytes_each, metrics))
         } else {
             let parts = self.spread(burst.count, random);
             let open = self.shards.values_mut().filter(|shard| shard.is_open());
-            open.zip(parts).map(|(shard, count)| shard.put(now, Burst { count, ..burst }, bytes_each)).sum()
+            open.zip(parts)
+                .map(|(shard, count)| shard.put_counted(now, Burst { count, ..burst }, bytes_each, metrics))
+                .sum()
         };
         let offered = u64::from(burst.count);
-        let bytes = u64::from(bytes_each);
-        totals.offered += offered;
-        totals.accepted += accepted;
-        totals.rejected += offered - accepted;
-        totals.accepted_bytes += accepted * bytes;
-        totals.put_payload_units += accepted * bytes.div_ceil(PAYLOAD_UNIT);
-        let series = self.series;
-        metrics.add(series.put_success, now, 1.0, accepted);
-        metrics.add(series.put_success, now, 0.0, offered - accepted);
-        metrics.add(series.records, now, 1.0, accepted);
-        metrics.add(series.bytes, now, bytes as f64, accepted);
-        metrics.add(series.rejected, now, 1.0, offered - accepted);
+        totals.count(offered, accepted, accepted * u64::from(bytes_each), u64::from(bytes_each).div_ceil(PAYLOAD_UNIT));
+        self.series.count_puts(now, offered, accepted, u64::from(bytes_each), metrics);
     }
 
     /// How many of `count` records go to each open shard, in their order. The parts add up to `count`; what
     /// rounding takes from a shard it gets back later.
     fn spread(&mut self, count: u32, random: Option<&mut Rng>) -> Vec<u32> {
-        let starts: Vec<i64> =
-            self.shards.values().filter(|shard| shard.is_open()).map(|shard| (shard.start >> 96) as i64).collect();
+        let weight = |shard: &Shard| {
+            let end = shard.end.checked_add(1).map_or(WHOLE, |end| (end >> 96) as i64);
+            end - (shard.start >> 96) as i64
+        };
+        let weights: Vec<i64> = self.shards.values().filter(|shard| shard.is_open()).map(weight).collect();
         if let Some(rng) = random {
+            let open = self.shards.values().filter(|shard| shard.is_open());
+            let mut starts: Vec<(i64, usize)> = open.zip(0..).map(|(shard, at)| ((shard.start >> 96) as i64, at)).collect();
+            starts.sort_unstable();
             let mut parts = vec![0; starts.len()];
             for _ in 0..count {
                 let hash = (rng.next() >> 32) as i64;
-                let index = starts.partition_point(|start| *start <= hash).saturating_sub(1);
-                if let Some(part) = parts.get_mut(index) {
+                let index = starts.partition_point(|(start, _)| *start <= hash).saturating_sub(1);
+                if let Some(part) = starts.get(index).and_then(|(_, at)| parts.get_mut(*at)) {
                     *part += 1;
                 }
             }
             return parts;
         }
-        let ends = starts.iter().skip(1).copied().chain([WHOLE]);
-        let weights: Vec<i64> = starts.iter().zip(ends).map(|(start, end)| end - start).collect();
         let open = self.shards.values_mut().filter(|shard| shard.is_open());
         let mut parts: Vec<(&mut Shard, i64)> = Vec::with_capacity(weights.len());
         for (shard, weight) in open.zip(weights) {
@@ -394,23 +571,6 @@ impl Stream {
             missing -= one;
         }
         parts.into_iter().map(|(_, part)| part as u32).collect()
-    }
-
-    /// Counts one GetRecords call: `None` throttled, otherwise what it returned and the age it ended at.
-    pub(super) fn count_read(&self, now: i64, answer: Option<(&[Cohort], i64)>, metrics: &mut MetricStore) {
-        let series = self.series;
-        let Some((cohorts, age)) = answer else {
-            metrics.add(series.read_exceeded, now, 1.0, 1);
-            metrics.add(series.get_success, now, 0.0, 1);
-            return;
-        };
-        let one = |value: u64| Stat { sum: value as f64, min: value as f64, max: value as f64, count: 1 };
-        let records = cohorts.iter().map(|cohort| u64::from(cohort.count)).sum();
-        let bytes = cohorts.iter().map(|cohort| u64::from(cohort.count) * u64::from(cohort.bytes_each)).sum();
-        metrics.add(series.get_success, now, 1.0, 1);
-        metrics.add(series.get_age, now, age as f64, 1);
-        metrics.merge(series.get_records, now, one(records));
-        metrics.merge(series.get_bytes, now, one(bytes));
     }
 
     /// Drops what has outlived the retention. (Enforced each minute: an assumption.)

@@ -38,7 +38,18 @@ pub struct StreamTotals {
     pub read_throttles: u64,
 }
 
-/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped`, over the
+impl StreamTotals {
+    /// Counts records of one size: offered, accepted, the bytes accepted and the payload units of each.
+    pub(super) fn count(&mut self, offered: u64, accepted: u64, bytes: u64, units_each: u64) {
+        self.offered += offered;
+        self.accepted += accepted;
+        self.rejected += offered - accepted;
+        self.accepted_bytes += bytes;
+        self.put_payload_units += accepted * units_each;
+    }
+}
+
+/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped + filtered`, over the
 /// records the stream held when the mapping was created and those accepted since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +64,10 @@ pub struct MappingTotals {
     pub expired: u64,
     /// Records given up for maximumRetryAttempts or maximumRecordAge.
     pub dropped: u64,
+    /// Of the records given up, those an on-failure destination was told of.
+    pub on_failure: u64,
+    /// Records that a filter took out.
+    pub filtered: u64,
     /// Invocations that ended, whatever the result.
     pub invocations: u64,
     /// Largest IteratorAge of an invocation in a minute, in milliseconds, by the minute's epoch milliseconds.
@@ -62,7 +77,7 @@ pub struct MappingTotals {
 impl MappingTotals {
     /// Records that are done with, one way or another.
     pub(super) fn accounted(&self) -> u64 {
-        self.skipped + self.delivered + self.expired + self.dropped
+        self.skipped + self.delivered + self.expired + self.dropped + self.filtered
     }
 }
 

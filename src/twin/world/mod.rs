@@ -3,20 +3,30 @@
 //!
 //! Pure data. A parsed world is consistent: the checks of [`World::parse`] have passed.
 
+mod faults;
+mod schema;
+mod shapes;
 mod timings;
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::document::{Problem, problem, yaml};
+
+pub use faults::{
+    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage,
+};
+pub use schema::schema;
 pub use timings::Timings;
 
 /// The embedded Alleycat world.
 const ALLEYCAT: &str = include_str!("../../../examples/worlds/alleycat.yaml");
 
 /// Everything around the pipeline.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct World {
     /// `alleycat.dev/v1alpha1`.
@@ -32,6 +42,7 @@ pub struct World {
     #[serde(default = "default_region")]
     pub region: String,
     /// The moment the simulation begins.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub start: Timestamp,
     /// Lambda functions that exist from the start, by name.
     #[serde(default)]
@@ -54,15 +65,60 @@ pub struct World {
     /// Partition keys fall on shards at random (as MD5 does) instead of exactly in proportion.
     #[serde(default)]
     pub random_keys: bool,
+    /// Streams that exist from the start and are somebody else's.
+    #[serde(default)]
+    pub streams: Vec<ExistingStream>,
+    /// Tables that exist from the start and are somebody else's.
+    #[serde(default)]
+    pub tables: Vec<ExistingTable>,
+    /// Event source mappings that exist from the start and are somebody else's.
+    #[serde(default)]
+    pub mappings: Vec<ExistingMapping>,
+    /// What goes wrong with requests.
+    #[serde(default)]
+    pub faults: Vec<FaultRule>,
+    /// Calls that others make while the world runs.
+    #[serde(default)]
+    pub others: Vec<Act>,
+    /// Times in which CloudWatch is late or silent.
+    #[serde(default)]
+    pub metric_outages: Vec<MetricOutage>,
+    /// KMS keys by id, ARN or alias, with what they answer. `alias/aws/kinesis` is always there.
+    #[serde(default)]
+    pub kms_keys: BTreeMap<String, KeyState>,
+    /// Milliseconds between two emissions of a producer, 100 or 1,000: records inside one step are not told
+    /// apart. A step of a second is for long simulations.
+    #[serde(default = "default_step")]
+    pub step_ms: u32,
+}
+
+/// What a KMS key answers to those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyState {
+    /// It works.
+    Enabled,
+    /// KMSDisabledException.
+    Disabled,
+    /// KMSInvalidStateException.
+    PendingDeletion,
+    /// KMSAccessDeniedException.
+    Denied,
+    /// KMSThrottlingException.
+    Throttled,
+    /// KMSOptInRequired: the account has no subscription to KMS.
+    NotSubscribed,
 }
 
 /// A Lambda function: its settings and what one invocation costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FunctionModel {
     /// Timeout in seconds, 1–900.
+    #[schemars(range(min = 1, max = 900))]
     pub timeout_seconds: u32,
     /// Memory in MB, 128–10,240.
+    #[schemars(range(min = 128, max = 10_240))]
     pub memory_mb: u32,
     /// Time of an invocation before its first record, in milliseconds.
     #[serde(default)]
@@ -72,6 +128,7 @@ pub struct FunctionModel {
     pub per_record_us: u32,
     /// Share of invocations that fail at their end for reasons of their own, 0–1.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub error_rate: f64,
     /// Reserved concurrency, if any.
     #[serde(default)]
@@ -89,12 +146,14 @@ pub struct FunctionModel {
     /// when the mapping asks for it; otherwise Lambda takes the answer for success.
     #[serde(default)]
     pub partial_batch_response: bool,
-    /// Share of records that pass the filters of a mapping that has some, 0–1. The twin's records have no
-    /// payload to filter by.
+    /// Share of producers' records that pass the filters of a mapping that has some, 0–1. Records put on the wire
+    /// are matched by what they carry.
     #[serde(default = "default_pass_share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub filter_pass_share: f64,
     /// Share of deliveries to an on-failure destination that fail, 0–1.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub destination_error_rate: f64,
 }
 
@@ -119,7 +178,7 @@ impl Default for FunctionModel {
 }
 
 /// Requests to one table, repeated for each group or each record of the batch, one after the other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TableAccess {
     /// Table name.
@@ -134,7 +193,7 @@ pub struct TableAccess {
 }
 
 /// How often the operations of a [`TableAccess`] run in one invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Per {
     /// Once per group (race) with a record in the batch.
@@ -146,7 +205,7 @@ pub enum Per {
 }
 
 /// One request to a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Operation {
     /// Get, put or update.
@@ -158,14 +217,16 @@ pub struct Operation {
     pub key_per_group: bool,
     /// Fixed item size in bytes.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 409_600))]
     pub item_bytes: u64,
     /// Bytes added for each racer of the world: an item that holds a map over all of them.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 409_600))]
     pub bytes_per_racer: u64,
 }
 
 /// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OperationKind {
     /// GetItem, eventually consistent.
@@ -184,7 +245,7 @@ impl OperationKind {
 }
 
 /// A source of records. It never retries: a record the stream rejects is lost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "kind", deny_unknown_fields)]
 pub enum Producer {
     /// Racers who send one message a second, in races back to back.
@@ -193,9 +254,11 @@ pub enum Producer {
         /// Stream name.
         stream: String,
         /// Number of racers.
+        #[schemars(range(min = 0, max = 100_000))]
         racers: u32,
         /// Seconds of one race.
         #[serde(default = "default_race")]
+        #[schemars(range(min = 1, max = 86_400))]
         race_seconds: u32,
         /// Seconds from the world's start to the first race.
         #[serde(default)]
@@ -206,9 +269,11 @@ pub enum Producer {
         #[serde(default)]
         gap_seconds: u32,
         /// Bytes of a record with its partition key.
+        #[schemars(range(min = 1, max = 1_048_576))]
         record_bytes: u32,
         /// Each message is late by a random time below this; 0 keeps every second equally full.
         #[serde(default)]
+        #[schemars(range(min = 0, max = 999))]
         jitter_ms: u32,
     },
     /// A given rate over time.
@@ -217,6 +282,7 @@ pub enum Producer {
         /// Stream name.
         stream: String,
         /// Bytes of a record with its partition key.
+        #[schemars(range(min = 1, max = 1_048_576))]
         record_bytes: u32,
         /// Rates from given moments on, in order.
         points: Vec<RatePoint>,
@@ -225,22 +291,69 @@ pub enum Producer {
         ramp: bool,
         /// Share of the records that carry one and the same partition key, 0–1.
         #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1.0))]
         hot_key_share: f64,
+    },
+    /// The shape of a table of numbers, scaled so that its greatest row is the peak.
+    #[serde(rename_all = "camelCase")]
+    Trace {
+        /// Stream name.
+        stream: String,
+        /// Bytes of a record with its partition key.
+        #[schemars(range(min = 1, max = 1_048_576))]
+        record_bytes: u32,
+        /// CSV file with a header line, relative to the world file; instead of `rows`.
+        #[serde(default)]
+        file: Option<String>,
+        /// Column of the file; absent: its last.
+        #[serde(default)]
+        column: Option<String>,
+        /// The numbers themselves, none negative; instead of `file`.
+        #[serde(default)]
+        rows: Vec<f64>,
+        /// Seconds from one row to the next.
+        #[schemars(range(min = 1, max = 86_400))]
+        seconds_per_row: u32,
+        /// Records a second at the greatest row.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
+        peak_records_per_second: f64,
+    },
+    /// A rate that swings like a day: lowest first, highest in the middle of each period.
+    #[serde(rename_all = "camelCase")]
+    Wave {
+        /// Stream name.
+        stream: String,
+        /// Bytes of a record with its partition key.
+        #[schemars(range(min = 1, max = 1_048_576))]
+        record_bytes: u32,
+        /// Lowest records a second.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
+        low: f64,
+        /// Highest records a second.
+        #[schemars(range(min = 0.0, max = 1_000_000.0))]
+        high: f64,
+        /// Seconds of one period.
+        #[schemars(range(min = 60, max = 604_800))]
+        period_seconds: u32,
+        /// How many periods, 1 to 1,000.
+        #[schemars(range(min = 1, max = 1_000))]
+        periods: u32,
     },
 }
 
 /// A rate from a moment on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RatePoint {
     /// Seconds after the world's start.
     pub at_seconds: u32,
     /// Records a second.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub records_per_second: f64,
 }
 
 /// A reader that shares the stream's GetRecords limits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalReader {
     /// Stream name.
@@ -265,6 +378,10 @@ fn default_shard_limit() -> u32 {
     1_000
 }
 
+fn default_step() -> u32 {
+    100
+}
+
 fn default_latency() -> u32 {
     5
 }
@@ -278,14 +395,39 @@ fn default_race() -> u32 {
 }
 
 impl World {
-    /// Reads and checks a world file.
+    /// Reads and checks a world file that names no other file.
     ///
     /// # Errors
-    /// What is wrong with it, in one sentence a person can act on.
-    pub fn parse(yaml: &str) -> Result<Self, String> {
-        let world: Self = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
-        world.check()?;
-        Ok(world)
+    /// Every problem of the document, in its order; never an empty list.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        Self::load(text, |file| Err(format!("`{file}` cannot be read here")))
+    }
+
+    /// Reads and checks a world file; `read` gives the text of a file that it names, relative to it.
+    ///
+    /// # Errors
+    /// Every problem of the document, in its order; never an empty list.
+    pub fn load(text: &str, read: impl Fn(&str) -> Result<String, String>) -> Result<Self, Vec<Problem>> {
+        let node = yaml::read(text).map_err(|problem| vec![problem])?;
+        let mut checker = schema::Checker::new();
+        checker.document(&node);
+        if checker.problems.is_empty() {
+            match serde_json::from_value::<Self>(schema::json_of(&node)) {
+                Ok(mut world) => {
+                    world.resolve(&mut checker, read);
+                    world.check(&mut checker);
+                    if checker.problems.is_empty() {
+                        return Ok(world);
+                    }
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    checker.problems.push(Problem::whole(problem::MALFORMED, &text, "see docs/worlds.md"));
+                }
+            }
+        }
+        checker.problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
+        Err(checker.problems)
     }
 
     /// The embedded Alleycat world: 1,000 racers for two hours from minute 1, then quiet.
@@ -357,81 +499,77 @@ impl World {
         self
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.api_version != "alleycat.dev/v1alpha1" || self.kind != "World" {
-            return Err("a world file has apiVersion alleycat.dev/v1alpha1 and kind World".to_owned());
-        }
-        if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(format!("accountId {:?} is not twelve digits", self.account_id));
-        }
-        self.timings.check()?;
-        for (name, function) in &self.functions {
-            function.check().map_err(|problem| format!("functions.{name}: {problem}"))?;
-        }
-        for (index, producer) in self.producers.iter().enumerate() {
-            producer.check().map_err(|problem| format!("producers[{index}]: {problem}"))?;
-        }
-        Ok(())
-    }
-}
-
-impl FunctionModel {
-    fn check(&self) -> Result<(), String> {
-        if !(1..=900).contains(&self.timeout_seconds) {
-            return Err("timeoutSeconds must be 1 to 900".to_owned());
-        }
-        if !(128..=10_240).contains(&self.memory_mb) {
-            return Err("memoryMb must be 128 to 10240".to_owned());
-        }
-        for (field, share) in [
-            ("errorRate", self.error_rate),
-            ("filterPassShare", self.filter_pass_share),
-            ("destinationErrorRate", self.destination_error_rate),
-        ] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(format!("{field} must be 0 to 1"));
+    /// Puts the rows of the files it names in their place.
+    fn resolve(&mut self, checker: &mut schema::Checker, read: impl Fn(&str) -> Result<String, String>) {
+        for (index, producer) in self.producers.iter_mut().enumerate() {
+            let Producer::Trace { file, column, rows, .. } = producer else { continue };
+            let path = format!("producers[{index}]");
+            let Some(name) = file.take() else { continue };
+            if !rows.is_empty() {
+                let help = "leave one of them out";
+                checker.report_path(&path, problem::CONTRADICTION, "`file` and `rows` together", help);
+            }
+            match read(&name).and_then(|text| shapes::column(&text, column.as_deref())) {
+                Ok(found) => *rows = found,
+                Err(what) => {
+                    let help = "a CSV file with a header line, beside the world file";
+                    checker.report_path(&format!("{path}.file"), problem::MALFORMED, &what, help);
+                }
             }
         }
-        let bytes = |op: &Operation| op.item_bytes > 409_600 || op.bytes_per_racer > 409_600;
-        if self.tables.iter().flat_map(|access| &access.operations).any(bytes) {
-            return Err("an item is at most 409600 bytes".to_owned());
+    }
+
+    /// What the schema cannot say.
+    fn check(&self, checker: &mut schema::Checker) {
+        let help = "write `apiVersion: alleycat.dev/v1alpha1` and `kind: World`";
+        if self.api_version != "alleycat.dev/v1alpha1" {
+            checker.report_path("apiVersion", problem::WRONG_KIND, "not the version of a world file", help);
         }
-        Ok(())
+        if self.kind != "World" {
+            checker.report_path("kind", problem::WRONG_KIND, "this is not a world file, which has kind World", help);
+        }
+        if self.account_id.len() != 12 || !self.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            let what = "an account id is twelve digits";
+            checker.report_path("accountId", problem::MALFORMED, what, "for example \"123456789012\"");
+        }
+        if ![100, 1_000].contains(&self.step_ms) {
+            checker.report_path("stepMs", problem::OUT_OF_RANGE, "a step is 100 or 1000 milliseconds", "write 100 or 1000");
+        }
+        for (index, producer) in self.producers.iter().enumerate() {
+            if let Some((field, what, help)) = producer.trouble() {
+                checker.report_path(&format!("producers[{index}].{field}"), problem::MALFORMED, what, help);
+            }
+        }
+        for (name, rules) in [("faults", self.faults.iter().map(|rule| &rule.operation).collect::<Vec<_>>()),
+            ("others", self.others.iter().map(|act| &act.operation).collect())]
+        {
+            for (index, operation) in rules.into_iter().enumerate() {
+                if operation != "*" && !operation.contains(':') {
+                    let help = "for example `kinesis:UpdateShardCount`";
+                    let path = format!("{name}[{index}].operation");
+                    checker.report_path(&path, problem::MALFORMED, "an operation is `service:Operation`", help);
+                }
+            }
+        }
     }
 }
 
 impl Producer {
-    fn check(&self) -> Result<(), String> {
-        let record_bytes = match self {
-            Self::Racers { racers, race_seconds, jitter_ms, record_bytes, .. } => {
-                if *racers > 100_000 {
-                    return Err("racers must be at most 100000".to_owned());
-                }
-                if *race_seconds == 0 {
-                    return Err("raceSeconds must be at least 1".to_owned());
-                }
-                if *jitter_ms >= 1_000 {
-                    return Err("jitterMs must be below 1000".to_owned());
-                }
-                record_bytes
+    /// (field, what is wrong, what would be right) beyond the schema.
+    fn trouble(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        match self {
+            Self::Racers { .. } => None,
+            Self::Rate { points, .. } => (!points.is_sorted_by_key(|point| point.at_seconds))
+                .then_some(("points", "the points are not in order", "each `atSeconds` is at least the one before")),
+            Self::Trace { rows, .. } if rows.is_empty() || rows.len() > shapes::MOST_ROWS => {
+                Some(("rows", "too few or too many rows", "1 to 100,000 rows, in `rows` or in `file`"))
             }
-            Self::Rate { record_bytes, points, hot_key_share, .. } => {
-                if !points.is_sorted_by_key(|point| point.at_seconds) {
-                    return Err("points must be in order of atSeconds".to_owned());
-                }
-                if !points.iter().all(|point| (0.0..=1_000_000.0).contains(&point.records_per_second)) {
-                    return Err("recordsPerSecond must be 0 to 1000000".to_owned());
-                }
-                if !(0.0..=1.0).contains(hot_key_share) {
-                    return Err("hotKeyShare must be 0 to 1".to_owned());
-                }
-                record_bytes
+            Self::Trace { rows, .. } => (!rows.iter().all(|row| row.is_finite() && *row >= 0.0))
+                .then_some(("rows", "a row is negative or no number", "numbers from 0 up")),
+            Self::Wave { low, high, .. } => {
+                (low > high).then_some(("low", "`low` is above `high`", "swap them"))
             }
-        };
-        if !(1..=1_048_576).contains(record_bytes) {
-            return Err("recordBytes must be 1 to 1048576".to_owned());
         }
-        Ok(())
     }
 }
 
@@ -452,11 +590,16 @@ mod tests {
 
     #[test]
     fn a_wrong_world_is_refused_with_what_is_wrong() {
-        let wrong = |from: &str, to: &str| World::parse(&ALLEYCAT.replacen(from, to, 1)).unwrap_err();
+        let wrong = |from: &str, to: &str| {
+            let problems = World::parse(&ALLEYCAT.replacen(from, to, 1)).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].span.is_some() && problems[0].help.is_some(), "{problems:?}");
+            problems[0].message.clone()
+        };
         assert!(wrong("shardLimit", "shardLimits").contains("shardLimits"));
         assert!(wrong("kind: World", "kind: Pipeline").contains("kind World"));
-        assert!(wrong("timeoutSeconds: 15", "timeoutSeconds: 901").contains("timeoutSeconds must be 1 to 900"));
-        assert!(wrong("jitterMs: 0", "jitterMs: 1000").contains("producers[0]: jitterMs"));
+        assert!(wrong("timeoutSeconds: 15", "timeoutSeconds: 901").contains("timeoutSeconds: 901 is out of range"));
+        assert!(wrong("jitterMs: 0", "jitterMs: 1000").contains("producers[0].jitterMs"));
         assert!(wrong("\"123456789012\"", "\"12\"").contains("twelve digits"));
         assert!(wrong("createStream: 20", "createStream: -1").contains("timings.createStream"));
     }

@@ -1,42 +1,58 @@
 //! How long the simulated AWS takes: every default of the control plane in one place, each with its
 //! source or marked as an assumption (AWS publishes few of them).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Durations of the simulated control plane, in seconds unless the name says otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Timings {
     /// CREATING of a stream. Assumption: AWS says only "asynchronous"; Terraform waits in the tens of seconds.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub create_stream: f64,
     /// Base time of UpdateShardCount. Assumption: "a few minutes" in the API reference, less when small.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub reshard_base: f64,
     /// Added for each shard that UpdateShardCount opens or closes. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub reshard_per_shard: f64,
     /// UPDATING after a retention, encryption or monitoring change. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub stream_setting_update: f64,
     /// DELETING of a stream. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub delete_stream: f64,
     /// CREATING of an enhanced fan-out consumer. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub consumer_create: f64,
     /// CREATING of a table. Assumption, after public probes of small tables.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub table_create: f64,
     /// UPDATING after a throughput change. Assumption: probes of tiny tables saw 1–2 s, the developer guide
     /// says "several minutes".
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub table_update: f64,
     /// UPDATING after a billing mode switch. Public probes: 129–172 s to on-demand, 60–98 s back.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub billing_mode_update: f64,
     /// CREATING of a global secondary index. Public probes: 7–16 minutes even on small tables.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub index_create: f64,
     /// DELETING of a table or index. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub table_delete: f64,
     /// Creating → Enabled of a mapping. Lambda's guide: "may take several minutes". Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub mapping_create: f64,
     /// Updating → Enabled of a mapping. Lambda's guide: "may take several minutes". Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub mapping_update: f64,
     /// Deleting → gone of a mapping. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub mapping_delete: f64,
     /// From the end of a minute until its metrics can be read. Not documented by CloudWatch. Assumption.
+    #[schemars(range(min = 0.0, max = 86_400.0))]
     pub metric_delay: f64,
     /// Answer time of one API request, in milliseconds. Assumption.
     pub api_latency_ms: u32,
@@ -65,33 +81,6 @@ impl Default for Timings {
             metric_delay: 60.0,
             api_latency_ms: 25,
             refuse_tags_while_updating: true,
-        }
-    }
-}
-
-impl Timings {
-    /// Checks that every duration is between zero and a day.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let all = [
-            ("createStream", self.create_stream),
-            ("reshardBase", self.reshard_base),
-            ("reshardPerShard", self.reshard_per_shard),
-            ("streamSettingUpdate", self.stream_setting_update),
-            ("deleteStream", self.delete_stream),
-            ("consumerCreate", self.consumer_create),
-            ("tableCreate", self.table_create),
-            ("tableUpdate", self.table_update),
-            ("billingModeUpdate", self.billing_mode_update),
-            ("indexCreate", self.index_create),
-            ("tableDelete", self.table_delete),
-            ("mappingCreate", self.mapping_create),
-            ("mappingUpdate", self.mapping_update),
-            ("mappingDelete", self.mapping_delete),
-            ("metricDelay", self.metric_delay),
-        ];
-        match all.iter().find(|(_, seconds)| !(0.0..=86_400.0).contains(seconds)) {
-            Some((name, _)) => Err(format!("timings.{name} must be 0 to 86400 seconds")),
-            None => Ok(()),
         }
     }
 }

@@ -4,17 +4,29 @@
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
 mod book;
+mod cloudwatch;
+mod faults;
+mod kinesis;
 mod model;
+mod rates;
 mod report;
+mod sts;
 
-pub use book::{Book, Outcome, Rule};
+pub use book::{Book, Outcome, Rule, answer, request};
+pub use model::SERVICES as OPERATIONS;
 
 /// Service, its rules, its script.
 type Script = (&'static str, &'static [Rule], fn(&mut Book));
 
 /// All scripts, each on accounts of its own.
 fn scripts() -> Vec<Script> {
-    vec![]
+    vec![
+        ("faults", faults::RULES, faults::script),
+        ("rates", rates::RULES, rates::script),
+        ("sts", sts::RULES, sts::script),
+        ("cloudwatch", cloudwatch::RULES, cloudwatch::script),
+        ("kinesis", kinesis::RULES, kinesis::script),
+    ]
 }
 
 #[test]

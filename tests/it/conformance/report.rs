@@ -1,6 +1,6 @@
 //! The conformance table of the docs, written from what the scripts showed.
 
-use std::{collections::BTreeMap, fmt::Write, fs};
+use std::{fmt::Write, fs};
 
 use super::{Book, Outcome, model};
 
@@ -61,7 +61,6 @@ fn table(book: &Book) -> (String, f64) {
         }
         let _ = writeln!(text, "| {name} | {success} | {} |", row.join(", "));
     }
-    let mut by_service: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for (rule, held) in book.rules.values() {
         cells += 1;
         if *held {
@@ -69,18 +68,8 @@ fn table(book: &Book) -> (String, f64) {
         } else {
             missing.push(format!("rule {}", rule.id));
         }
-        by_service.entry(rule.id.split('.').next().unwrap_or_default()).or_default().push((rule, held));
     }
-    for (service, rules) in by_service {
-        let _ = write!(
-            text,
-            "\n## Rules of {service}\n\n| rule | what AWS documents | shown | source |\n|---|---|---|---|\n"
-        );
-        for (rule, held) in rules {
-            let held = if *held { "yes" } else { "no" };
-            let _ = writeln!(text, "| {} | {} | {held} | {} |", rule.id, rule.says, rule.source);
-        }
-    }
+    text += &rules(book);
     let share = f64::from(shown) / f64::from(cells.max(1));
     let _ = write!(
         text,
@@ -97,6 +86,25 @@ fn table(book: &Book) -> (String, f64) {
 }
 
 /// The code on the wire of an SDK variant: the SDK writes `Kms` where AWS writes `KMS`.
-fn code(variant: &str) -> String {
+pub fn code(variant: &str) -> String {
     variant.strip_prefix("Kms").map_or_else(|| variant.to_owned(), |rest| format!("KMS{rest}"))
+}
+
+/// The rules of each service, shown or not.
+fn rules(book: &Book) -> String {
+    let mut text = String::new();
+    let mut service = "";
+    for (rule, held) in book.rules.values() {
+        let of = rule.id.split('.').next().unwrap_or_default();
+        if of != service {
+            service = of;
+            let _ = write!(
+                text,
+                "\n## Rules of {of}\n\n| rule | what AWS documents | shown | source |\n|---|---|---|---|\n"
+            );
+        }
+        let held = if *held { "yes" } else { "no" };
+        let _ = writeln!(text, "| {} | {} | {held} | {} |", rule.id, rule.says, rule.source);
+    }
+    text
 }

@@ -13,7 +13,7 @@ use alleycat_operator::{
     cost::{Meters, PriceSheet},
     twin::{
         World,
-        plane::{FunctionTotals, MappingConfig, Plane, Start, TableConfig},
+        plane::{FunctionTotals, MappingConfig, Plane, TableConfig},
     },
 };
 

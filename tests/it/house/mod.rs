@@ -45,7 +45,8 @@ fn is_machine(name: &str) -> bool {
 /// `memory` here means the types of memory; the stores are a rule of their own.
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("spec", &["model"]),
+    ("document", &[]),
+    ("spec", &["model", "document"]),
     ("diagnose", &["model", "spec", "memory"]),
     ("scale", &["model", "spec", "diagnose", "memory", "cost"]),
     ("cost", &["model", "spec", "scale"]),
@@ -56,16 +57,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("aws", &["model", "spec", "plan"]),
     ("observe", &["model", "spec", "aws"]),
     ("apply", &["model", "spec", "aws", "observe", "scale", "plan", "cost", "memory", "diagnose"]),
-    ("twin", &["model", "aws"]),
+    ("twin", &["model", "aws", "document"]),
     ("daemon", &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost"]),
     (
         "cli",
-        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon"],
+        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon", "document"],
     ),
 ];
 
 /// Rooms without clock, I/O, chance or SDK.
-const PURE: &[&str] = &["model", "spec", "diagnose", "scale", "plan", "cost", "apply::machine", "memory::types"];
+const PURE: &[&str] = &["model", "document", "spec", "diagnose", "scale", "plan", "cost", "apply::machine", "memory::types"];
 /// Crates that a pure room never names.
 const IMPURE_CRATES: &[&str] = &[
     "tokio",

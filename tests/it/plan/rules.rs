@@ -302,6 +302,36 @@ fn scaling_is_one_call_a_resource_and_apart_from_drift() {
 }
 
 #[test]
+fn a_target_outside_the_bounds_is_brought_back_into_them() {
+    let mut setup = Setup::applied();
+    let capacity = || CapacityTarget { write: target(CapacityUnits(99_999)), read: target(CapacityUnits(99_999)) };
+    let table = TableTargets { table: capacity(), indexes: [("GSI_Index".to_owned(), capacity())].into() };
+    let consumer = ConsumerTargets {
+        parallelization_factor: target(ParallelizationFactor(99)),
+        batch_size: target(BatchSize(9_999)),
+    };
+    setup.targets = Some(Targets {
+        shards: target(ShardCount(99)),
+        consumers: [("leaderboard".to_owned(), consumer)].into(),
+        tables: [("alleycat-races".to_owned(), table)].into(),
+        ..Targets::default()
+    });
+    for _ in 0..5 {
+        let plan = setup.plan();
+        assert_eq!(setup.lint(&plan), [""; 0]);
+        setup.facts = carry_out(&setup.facts, &plan);
+    }
+    let bounds = &setup.pipeline.consumers[0];
+    assert_eq!(setup.facts.mappings[1].parallelization_factor, bounds.parallelization_factor.max);
+    assert_eq!(setup.facts.mappings[1].batch_size, bounds.batch_size.max);
+    assert_eq!(setup.stream().open_shards, ShardCount(16));
+    let table = setup.table();
+    assert_eq!((table.capacity.write, table.capacity.read), (CapacityUnits(4000), CapacityUnits(400)));
+    let index = &table.global_secondary_indexes["GSI_Index"].capacity;
+    assert_eq!((index.write, index.read), (CapacityUnits(2000), CapacityUnits(200)));
+}
+
+#[test]
 fn provisioning_waits_for_what_is_in_transition_and_scaling_leaves_it_alone() {
     let mut setup = Setup::applied();
     setup.table().status = LifecycleStatus::Updating;
@@ -359,6 +389,10 @@ fn what_cannot_be_done_is_told_with_a_code() {
         ("AC0305", |setup| {
             setup.pipeline.stream.shards = shards(4, 8);
             setup.ledger_used = 9;
+        }),
+        ("AC0305", |setup| {
+            setup.pipeline.stream.shards = shards(2, 8);
+            setup.exhausted_until = Some(now() + SignedDuration::from_secs(1));
         }),
         ("AC0307", |setup| setup.facts.mappings[0].source_arn.push_str("/consumer/fast:1")),
         ("AC0308", |setup| {

@@ -420,6 +420,7 @@ fn new_mapping(facts: &Facts, new: &plan::NewMapping) -> MappingFacts {
         report_batch_item_failures: false,
         on_failure: None,
         filter_criteria: Vec::new(),
+        last_modified: None,
         tags: new.tags.clone(),
     };
     change_mapping(&mut live, &new.settings);

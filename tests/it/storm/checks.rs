@@ -8,7 +8,7 @@ use alleycat_operator::{
     apply::Verdict,
     model::ShardCount,
     spec::{Pipeline, StartingPosition},
-    twin::{Change, Mutation},
+    twin::{Change, MetricFault, MetricTrouble, Mutation},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -367,7 +367,11 @@ impl Case<'_> {
                 let concerned = fault.namespace.as_deref().is_none_or(|name| name == namespace);
                 concerned && (fault.from_ms..fault.to_ms).contains(&minute.as_millisecond())
             });
-            let extra = faults.map(|fault| fault.delay_seconds.map_or(f64::INFINITY, f64::from)).fold(0.0, f64::max);
+            let delay = |fault: &MetricFault| match fault.trouble {
+                MetricTrouble::Late { seconds } => f64::from(seconds),
+                _ => f64::INFINITY,
+            };
+            let extra = faults.map(delay).fold(0.0, f64::max);
             act.asked.duration_since(end).as_secs_f64() < usual + extra
         };
         if looks.iter().all(unpublished) {

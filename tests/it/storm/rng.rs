@@ -1,5 +1,6 @@
 //! The storm's own random numbers: SplitMix64 (Steele, Lea, Flood 2014), so that a seed means the same run anywhere.
 
+#[derive(Clone)]
 pub struct Rng(u64);
 
 impl Rng {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use alleycat_operator::{
     spec::{self, Pipeline, ScalingPolicy},
     twin::{
-        Crash, Fault, Faults, MetricFault, Moment, Which, World,
+        Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
-            ExternalReader, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
+            ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
         },
     },
 };
@@ -192,8 +192,49 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         account_concurrency: 1000,
         shard_limit: 1000,
         random_keys: rng.chance(0.3),
+        streams: Vec::new(),
+        tables: Vec::new(),
+        mappings: Vec::new(),
+        faults: troubles(rng, calm_from),
+        others: Vec::new(),
+        metric_outages: Vec::new(),
+        kms_keys: BTreeMap::new(),
+        step_ms: 100,
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
+}
+
+/// Faults that AWS plays itself, until the calm. Drawn from a generator of their own: the rest of a seed stays.
+fn troubles(rng: &Rng, calm_from: i64) -> Vec<FaultRule> {
+    let mut rng = rng.clone();
+    let rng = &mut rng;
+    rng.next();
+    let count = if rng.chance(0.4) { rng.range(1, 3) } else { 0 };
+    let rule = |rng: &mut Rng| {
+        let (operation, effect, probability) = match rng.range(0, 6) {
+            0 => ("*", FaultEffect::Stale { seconds: rng.range(1, 30) as u32 }, 0.3),
+            1 => ("*", FaultEffect::SlowSettle { seconds: rng.range(5, 600) as u32 }, 0.3),
+            2 => ("*", FaultEffect::Revert { seconds: rng.range(60, 400) as u32 }, 0.1),
+            3 => ("*", FaultEffect::error("AccessDeniedException"), 1.0),
+            4 => ("*", FaultEffect::error("ExpiredTokenException"), 1.0),
+            5 => (
+                rng.pick(&["kinesis:List*", "lambda:List*", "dynamodb:List*"]),
+                FaultEffect::Stale { seconds: rng.range(5, 30) as u32 },
+                1.0,
+            ),
+            _ => ("*", FaultEffect::Duplicate, 0.1),
+        };
+        let from = rng.range(1, calm_from - 6) as u32 * 60;
+        let length = rng.range(1, 10) as u32 * 60;
+        let last = (calm_from - 5) as u32 * 60;
+        FaultRule {
+            from_seconds: from,
+            to_seconds: Some((from + length).min(last)),
+            probability,
+            ..FaultRule::of(operation, effect)
+        }
+    };
+    (0..count).map(|_| rule(rng)).collect()
 }
 
 pub fn function_name(index: usize) -> String {
@@ -441,7 +482,11 @@ fn metric_faults(rng: &mut Rng, start: Timestamp, calm_from: i64) -> Vec<MetricF
                 namespace: rng
                     .pick(&[None, Some("AWS/Kinesis"), Some("AWS/Lambda"), Some("AWS/DynamoDB")])
                     .map(Into::into),
-                delay_seconds: rng.chance(0.4).then(|| rng.range(30, 200) as u32),
+                metric: None,
+                trouble: match rng.chance(0.4) {
+                    true => MetricTrouble::Late { seconds: rng.range(30, 200) as u32 },
+                    false => MetricTrouble::Missing,
+                },
             }
         })
         .collect()

@@ -1,6 +1,6 @@
 //! CloudWatch and STS over their own protocols.
 
-use alleycat_operator::twin::{MetricFault, World};
+use alleycat_operator::twin::{MetricFault, MetricTrouble, World};
 use aws_sdk_cloudwatch::{
     operation::get_metric_data::builders::GetMetricDataFluentBuilder,
     primitives::DateTime,
@@ -53,14 +53,15 @@ async fn lost_and_late_minutes_are_absent_not_zero() {
     aws.stream(2).await;
     let start = aws.host.with(|twin| {
         let start = twin.world().start.as_millisecond();
-        let minutes = |from: i64, to: i64, delay_seconds| MetricFault {
+        let minutes = |from: i64, to: i64, trouble| MetricFault {
             from_ms: start + from * 60_000,
             to_ms: start + to * 60_000,
             namespace: Some("AWS/Kinesis".to_owned()),
-            delay_seconds,
+            metric: None,
+            trouble,
         };
-        twin.add_metric_fault(minutes(3, 5, None));
-        twin.add_metric_fault(minutes(6, 8, Some(600)));
+        twin.add_metric_fault(minutes(3, 5, MetricTrouble::Missing));
+        twin.add_metric_fault(minutes(6, 8, MetricTrouble::Late { seconds: 600 }));
         start / 1000
     });
     aws.wait(720).await;

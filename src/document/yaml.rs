@@ -16,14 +16,14 @@ const LARGEST: usize = 1 << 20;
 
 /// One node and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub value: Value,
     pub place: Place,
 }
 
 /// What a node is. Numbers are told apart from text as YAML 1.2 does.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Integer(i128),
@@ -50,7 +50,7 @@ impl Value {
 }
 
 /// Reads one document.
-pub(super) fn read(source: &str) -> Result<Node, Problem> {
+pub(crate) fn read(source: &str) -> Result<Node, Problem> {
     if source.len() > LARGEST {
         return Err(Problem::whole(problem::TOO_LARGE, "the document is larger than 1 MiB", "split it or trim it"));
     }

@@ -61,7 +61,7 @@ pub struct Problem {
 
 /// A place in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub start: usize,
     pub end: usize,
     pub line: usize,
@@ -69,18 +69,18 @@ pub(super) struct Place {
 }
 
 impl Problem {
-    pub(super) fn at(place: Place, code: &'static str, message: String, help: Option<String>) -> Self {
+    pub(crate) fn at(place: Place, code: &'static str, message: String, help: Option<String>) -> Self {
         Self { code, message, help, span: Some(place.start..place.end), line: place.line, column: place.column }
     }
 
     /// A problem of the document as a whole.
-    pub(super) fn whole(code: &'static str, message: &str, help: &str) -> Self {
+    pub(crate) fn whole(code: &'static str, message: &str, help: &str) -> Self {
         Self { code, message: message.to_owned(), help: Some(help.to_owned()), span: None, line: 1, column: 1 }
     }
 }
 
 /// Text of the user's inside a message: quoted, on one line, without control characters, not longer than a line.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
     if text.chars().nth(LONGEST).is_some() {
@@ -91,7 +91,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The candidate that was probably meant, if one is near: other case, a unit suffix too many, or up to two
 /// letters off.
-pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nothing that we know is longer; a long hostile key must not cost time.
     if written.len() > 64 {
         return None;

@@ -1,0 +1,152 @@
+//! Guards that need a scene of their own: each test fails when its guard alone is taken out.
+
+use jiff::SignedDuration;
+
+use super::{
+    note_reshard,
+    tests::{Load, Scene, TABLE, factor, held, index_write, shards, write},
+};
+use crate::model::{CapacityUnits, Freshness, ParallelizationFactor, ShardCount, Signal, Signals};
+
+/// A stream and a table that are far too large for a quiet day, with calls left to lower them.
+fn oversized() -> Scene {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(8);
+    scene.set_write(1000, 500);
+    scene
+}
+
+fn stale(signal: &mut Signal) {
+    signal.points.truncate(5);
+    signal.freshness = Freshness::Stale;
+}
+
+#[test]
+fn an_age_that_is_not_known_keeps_everything_up() {
+    let unknown = |signals: &mut Signals| {
+        stale(&mut signals.stream.iterator_age_ms);
+        signals.consumers.values_mut().for_each(|consumer| consumer.iterator_age_ms = Signal::absent());
+    };
+    let mut scene = oversized();
+    for minute in 0..200 {
+        let mut signals = scene.signals(&Load::quiet());
+        unknown(&mut signals);
+        let (_, sizing) = scene.cycle_on(&signals);
+        assert_eq!((shards(&sizing), write(&sizing), index_write(&sizing)), (None, None, None), "minute {minute}");
+    }
+}
+
+#[test]
+fn a_table_without_fresh_metrics_is_neither_raised_nor_lowered() {
+    let mut scene = oversized();
+    for minute in 0..60 {
+        let mut signals = scene.signals(&Load::quiet());
+        let table = signals.tables.get_mut(TABLE).unwrap();
+        stale(&mut table.table.consumed_write);
+        let (_, sizing) = scene.cycle_on(&signals);
+        assert_eq!(write(&sizing), None, "minute {minute}");
+        assert!(held(&sizing, "blind"));
+    }
+}
+
+#[test]
+fn after_a_backlog_nothing_is_lowered_for_ten_minutes() {
+    let mut scene = oversized();
+    scene.cycles(&Load { age_seconds: 31.0, ..Load::quiet() }, 60);
+    for minute in 0..10 {
+        let (_, sizing) = scene.cycle(&Load::quiet());
+        assert!(write(&sizing).is_none() && held(&sizing, "scale-in"), "minute {minute}: {:?}", sizing.holds);
+    }
+    assert!(write(&scene.cycle(&Load::quiet()).1).is_some());
+}
+
+#[test]
+fn after_a_change_nothing_is_lowered_until_its_effect_shows() {
+    let mut scene = oversized();
+    scene.cycles(&Load::quiet(), 15);
+    scene.memory.last_change.insert("another".to_owned(), scene.now + SignedDuration::from_mins(8));
+    let lowered = (0..30).position(|_| write(&scene.cycle(&Load::quiet()).1).is_some());
+    assert_eq!(lowered, Some(12), "eight minutes, and twice the delay of the metrics");
+}
+
+#[test]
+fn a_part_of_a_table_is_not_lowered_while_another_is_raised() {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(2);
+    scene.set_write(113, 500);
+    scene.memory.no_scale_in_before = Some(scene.now + SignedDuration::from_mins(30));
+    scene.cycles(&Load::race(), 30);
+    scene.table().capacity.write = CapacityUnits(20);
+    // Whatever else was raised has had its time.
+    scene.memory.last_change.clear();
+    let (_, sizing) = scene.cycle(&Load::race());
+    assert!(write(&sizing).is_some_and(|units| units > 20), "{:?}", sizing.holds);
+    assert_eq!(index_write(&sizing), None);
+    assert!(held(&sizing, "raise-first"), "{:?}", sizing.holds);
+}
+
+#[test]
+fn table_and_stream_are_not_lowered_in_the_same_cycle() {
+    let mut scene = oversized();
+    scene.policy.shard_stabilization_seconds = scene.policy.write_stabilization_seconds;
+    let mut lowered = 0;
+    for _ in 0..40 {
+        let (_, sizing) = scene.cycle(&Load::quiet());
+        if let Some(units) = write(&sizing) {
+            assert_eq!(shards(&sizing), None);
+            assert!(held(&sizing, "one-stage-at-a-time"), "{:?}", sizing.holds);
+            scene.set_write(units, index_write(&sizing).unwrap());
+            lowered += 1;
+        }
+    }
+    assert_eq!(lowered, 1);
+}
+
+#[test]
+fn an_hour_lies_between_two_decreases_of_the_shard_count() {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(8);
+    let mut minutes = Vec::new();
+    for minute in 0..330 {
+        let (_, sizing) = scene.cycle(&Load::quiet());
+        if let Some(count) = shards(&sizing) {
+            minutes.push(minute);
+            note_reshard(&mut scene.memory, ShardCount(count), scene.now);
+            scene.stream().open_shards = ShardCount(count);
+        }
+    }
+    assert!(minutes.len() >= 3, "{minutes:?}");
+    assert!(minutes.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{minutes:?}");
+}
+
+/// A table that carries every factor, and what a slow consumer does in a good minute.
+fn slow_consumer() -> (Scene, Load) {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(2);
+    scene.set_write(4000, 2000);
+    scene.table().capacity.read = CapacityUnits(400);
+    let healthy =
+        Load { invocations: (2.0, 10.0), duration_ms: (900.0, 13.0), write: 96.0, index_write: 48.0, ..Load::race() };
+    scene.cycle(&healthy);
+    (scene, healthy)
+}
+
+#[test]
+fn the_factor_stays_inside_its_bounds_however_great_the_backlog() {
+    for max in [2, 3] {
+        let (mut scene, healthy) = slow_consumer();
+        scene.pipeline.consumers[0].parallelization_factor.max = ParallelizationFactor(max);
+        let (_, sizing) = scene.cycle(&Load { age_seconds: 900.0, invocations: (1.1, 10.0), ..healthy });
+        assert_eq!(factor(&sizing, "leaderboard"), Some(max), "{:?}", sizing.holds);
+    }
+}
+
+#[test]
+fn a_faulty_function_gets_no_more_slots() {
+    let (mut scene, healthy) = slow_consumer();
+    // Fifty of 66 invocations a minute fail.
+    let faulty = Load { age_seconds: 120.0, invocations: (1.1, 10.0), errors: 50.0, ..healthy };
+    let (findings, sizing) = scene.cycle(&faulty);
+    assert_eq!(factor(&sizing, "leaderboard"), None, "{findings:?}");
+    assert!(held(&sizing, "not-the-bottleneck"), "{:?}", sizing.holds);
+}

@@ -1,0 +1,258 @@
+//! Differential tests: the same calls on the twin and on emulators that are not ours, answer against answer.
+//!
+//! The calls are data (`*.yaml` here), sent as the same HTTP requests to both. Where answers differ,
+//! `differences.yaml` says which is right and cites AWS's documentation: an unexplained difference fails, and so
+//! does an entry that no longer differs. `scripts/test` installs the emulators; without one, its checks are
+//! named and did not run, which in CI is a failure.
+
+mod emulator;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+};
+
+use alleycat_operator::twin::{Response, Twin, World};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::conformance::{answer, request};
+use emulator::Emulator;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/peers");
+/// How long the twin gets after a call that settles; emulators get [`emulator::SETTLE`].
+const SETTLE: SignedDuration = SignedDuration::from_mins(20);
+
+/// Calls for the twin and each of its peers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sequence {
+    peers: Vec<String>,
+    steps: Vec<Step>,
+}
+
+/// One call, and what of its answer is compared besides success or the error's code.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    /// Unique in its file.
+    name: String,
+    /// `kinesis:CreateStream`.
+    call: String,
+    /// `$NAME` stands for something kept or for `$REGION` and `$ACCOUNT`; a text `@-60` for the time now, at a full
+    /// minute, less a minute, in epoch seconds.
+    #[serde(default)]
+    input: Map<String, Value>,
+    /// JSON pointers into the answer; `#` at the end compares the length of a list.
+    #[serde(default)]
+    look: Vec<String>,
+    /// Name → pointer: kept for later calls.
+    #[serde(default)]
+    keep: BTreeMap<String, String>,
+    /// Wait until transitions have ended.
+    #[serde(default)]
+    settle: bool,
+}
+
+/// Why a step's answers differ.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Difference {
+    peer: String,
+    /// `file/step` names; all with one reason.
+    steps: Vec<String>,
+    right: Right,
+    why: String,
+    source: String,
+}
+
+#[derive(Deserialize, PartialEq, Eq, Clone, Copy, Debug)]
+#[serde(rename_all = "lowercase")]
+enum Right {
+    Twin,
+    Peer,
+    /// AWS documents neither.
+    Unknown,
+}
+
+fn read<T: serde::de::DeserializeOwned>(file: &str) -> T {
+    let text = fs::read_to_string(format!("{FOLDER}/{file}.yaml")).unwrap();
+    serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}.yaml: {error}"))
+}
+
+/// One side of the comparison.
+enum Side {
+    Twin(Box<Twin>, Timestamp),
+    Peer(Emulator),
+}
+
+impl Side {
+    fn twin() -> Self {
+        let world = World::alleycat().with_races(0);
+        let now = world.start;
+        Self::Twin(Box::new(Twin::new(world, 7)), now)
+    }
+
+    fn variables(&self) -> BTreeMap<String, String> {
+        let (region, account) = match self {
+            Self::Twin(twin, _) => (twin.world().region.clone(), twin.world().account_id.clone()),
+            Self::Peer(peer) => (emulator::REGION.to_owned(), peer.account().to_owned()),
+        };
+        BTreeMap::from([("REGION".to_owned(), region), ("ACCOUNT".to_owned(), account)])
+    }
+
+    fn now(&self) -> i64 {
+        match self {
+            Self::Twin(_, now) => now.as_second(),
+            Self::Peer(_) => emulator::now(),
+        }
+    }
+
+    fn send(&mut self, call: &str, input: &Value) -> Response {
+        let request = request(call, input);
+        match self {
+            Self::Twin(twin, now) => twin.handle(*now, &request),
+            Self::Peer(peer) => peer.send(call, &request),
+        }
+    }
+
+    fn settle(&mut self) {
+        match self {
+            Self::Twin(twin, now) => {
+                *now += SETTLE;
+                twin.advance(*now);
+            }
+            Self::Peer(_) => std::thread::sleep(emulator::SETTLE),
+        }
+    }
+
+    /// What each step gives, in words that can be compared.
+    fn play(&mut self, steps: &[Step]) -> Vec<String> {
+        let mut variables = self.variables();
+        let base = self.now() / 60 * 60;
+        let play = |step: &Step| {
+            let input = fill(&Value::Object(step.input.clone()), &variables, base);
+            let given = answer(&self.send(&step.call, &input));
+            if step.settle {
+                self.settle();
+            }
+            match given {
+                Err(refused) => format!("{} {}", refused.status, refused.code),
+                Ok(output) => {
+                    for (name, pointer) in &step.keep {
+                        let value = output.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                        variables.insert(name.clone(), value.to_owned());
+                    }
+                    let looks = step.look.iter().map(|pointer| format!(" {pointer} = {}", look(&output, pointer)));
+                    format!("ok{}", looks.collect::<String>())
+                }
+            }
+        };
+        steps.iter().map(play).collect()
+    }
+}
+
+fn look(output: &Value, pointer: &str) -> Value {
+    match pointer.strip_suffix('#') {
+        Some(list) => Value::from(output.pointer(list).and_then(Value::as_array).map_or(0, Vec::len)),
+        None => match output.pointer(pointer) {
+            // Emulators differ in writing 5 or 5.0.
+            Some(Value::Number(number)) => Value::from(number.as_f64()),
+            other => other.cloned().unwrap_or_default(),
+        },
+    }
+}
+
+fn fill(value: &Value, variables: &BTreeMap<String, String>, base: i64) -> Value {
+    match value {
+        Value::String(text) => {
+            if let Some(offset) = text.strip_prefix('@') {
+                return Value::from(base + offset.parse::<i64>().unwrap());
+            }
+            let replace = |text: String, (name, value): (&String, &String)| text.replace(&format!("${name}"), value);
+            Value::String(variables.iter().fold(text.clone(), replace))
+        }
+        Value::Array(items) => items.iter().map(|item| fill(item, variables, base)).collect(),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(key, value)| (key.clone(), fill(value, variables, base))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Plays these files on the twin and on `peer` and compares.
+fn compare(peer: &str, files: &[&str]) {
+    let mut differences = BTreeMap::new();
+    for difference in read::<Vec<Difference>>("differences") {
+        assert!(!difference.why.is_empty() && !difference.source.is_empty(), "{:?}", difference.steps);
+        if difference.peer == peer {
+            differences.extend(difference.steps.into_iter().map(|step| (step, difference.right)));
+        }
+    }
+    let mut problems = String::new();
+    let mut known = BTreeSet::new();
+    for file in files {
+        let sequence: Sequence = read(file);
+        assert!(sequence.peers.iter().any(|name| name == peer), "{file} is not for {peer}");
+        let Some(emulator) = Emulator::start(peer, &format!("{file}.yaml on {peer}")) else { return };
+        let ours = Side::twin().play(&sequence.steps);
+        let theirs = Side::Peer(emulator).play(&sequence.steps);
+        for ((step, ours), theirs) in sequence.steps.iter().zip(ours).zip(theirs) {
+            let name = format!("{file}/{}", step.name);
+            assert!(known.insert(name.clone()), "two steps are named {name}");
+            match (ours == theirs, differences.get(&name)) {
+                (true, None) | (false, Some(_)) => {}
+                (true, Some(_)) => drop(writeln!(problems, "- {name} no longer differs: {ours}")),
+                (false, None) => {
+                    drop(writeln!(problems, "- {name} ({})\n    twin: {ours}\n    {peer}: {theirs}", step.call));
+                }
+            }
+        }
+    }
+    for name in differences.keys().filter(|name| !known.contains(*name)) {
+        let _ = writeln!(problems, "- no step is named {name}");
+    }
+    assert!(problems.is_empty(), "answers that differ without a reason in differences.yaml:\n{problems}");
+}
+
+#[test]
+fn kinesis_local_answers_as_the_twin() {
+    compare("kinesis-local", &["kinesis"]);
+}
+
+#[test]
+fn ministack_answers_as_the_twin() {
+    compare("ministack", &["dynamodb", "lambda", "cloudwatch", "sts"]);
+}
+
+#[test]
+fn moto_answers_as_the_twin() {
+    compare("moto", &["dynamodb", "lambda", "autoscaling", "sts"]);
+}
+
+/// docs/peers.md is the table of differences (`BLESS=1` writes it).
+#[test]
+fn the_docs_list_the_differences() {
+    let mut text = String::from(
+        "# Where other emulators answer differently\n\n\
+         The same calls run on the twin and on kinesis-local, ministack and moto in CI (`tests/it/peers/`). Written by\n\
+         `BLESS=1 cargo test --test it peers` from `tests/it/peers/differences.yaml`.\n\n\
+         | emulator | calls | right | why | AWS's documentation |\n|---|---|---|---|---|\n",
+    );
+    for Difference { peer, steps, right, why, source } in read::<Vec<Difference>>("differences") {
+        let right = match right {
+            Right::Twin => "the twin",
+            Right::Peer => "the emulator",
+            Right::Unknown => "not documented",
+        };
+        let _ = writeln!(text, "| {peer} | {} | {right} | {why} | {source} |", steps.join(", "));
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/peers.md");
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(file, &text).unwrap();
+    }
+    let known = fs::read_to_string(file).unwrap_or_default();
+    assert!(known == text, "docs/peers.md is not differences.yaml: BLESS=1 cargo test --test it peers");
+}
