@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::world::FunctionModel;
+
 /// Named assumptions and account quotas of the control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assumptions {
@@ -33,6 +35,22 @@ pub struct Assumptions {
     pub per_account_maximum: u64,
     /// Concurrency that must stay unreserved (Lambda quotas).
     pub unreserved_minimum: u32,
+    /// Bytes of all deployment packages (Lambda quotas: 75 GB).
+    pub code_storage_bytes: u64,
+    /// Functions the twin keeps; beyond it CreateFunction answers as for full code storage. Assumption.
+    pub functions_maximum: usize,
+    /// Event source mappings the twin keeps. Assumption.
+    pub mappings_maximum: usize,
+    /// Filters of one event source mapping (Lambda guide: five, raisable to ten).
+    pub filters_maximum: usize,
+    /// Seconds from CreateFunction until the function is Active. Assumption.
+    pub function_create_seconds: u32,
+    /// Seconds of LastUpdateStatus InProgress; the new settings are in force after them. Assumption.
+    pub function_update_seconds: u32,
+    /// Seconds in which ListEventSourceMappings does not show a new mapping. Assumption: none.
+    pub mapping_list_lag_seconds: u32,
+    /// How a function behaves that was created on the wire and that the world does not describe. Assumption.
+    pub function: FunctionModel,
     /// Whether the control planes' request rates hold (a bucket of one second's calls: assumption).
     pub enforce_request_rates: bool,
     /// Seconds from a metric's first sample until ListMetrics and SEARCH know it. AWS says "up to 15 minutes":
@@ -65,6 +83,14 @@ impl Default for Assumptions {
             per_table_maximum: 40_000,
             per_account_maximum: 80_000,
             unreserved_minimum: 100,
+            code_storage_bytes: 80_530_636_800,
+            functions_maximum: 1_000,
+            mappings_maximum: 1_000,
+            filters_maximum: 5,
+            function_create_seconds: 3,
+            function_update_seconds: 3,
+            mapping_list_lag_seconds: 0,
+            function: FunctionModel { startup_ms: 10, per_record_us: 100, ..FunctionModel::default() },
             enforce_request_rates: true,
             metric_listing_seconds: 180,
             on_demand_streams: 50,

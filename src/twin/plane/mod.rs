@@ -6,9 +6,11 @@
 mod access;
 mod config;
 mod control;
+mod filter;
 mod function;
 mod invoke;
 mod metrics;
+mod outcome;
 mod payload;
 mod poll;
 mod producer;
@@ -24,12 +26,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use access::{Position, PutRefused, Received};
-pub use config::{MappingConfig, ShardView, Start, TableConfig};
+pub use config::{LastResult, MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
-use function::{Function, Invocation};
+use function::{Account, Function, Invocation};
 use producer::ProducerState;
 use reader::{Mapping, State};
 use rng::Rng;
@@ -72,6 +74,7 @@ pub struct Plane {
     mappings: BTreeMap<u32, Mapping>,
     next_mapping: u32,
     functions: BTreeMap<String, Function>,
+    account: Account,
     invocations: BTreeMap<u64, Invocation>,
     next_invocation: u64,
     tables: BTreeMap<String, Table>,
@@ -90,6 +93,7 @@ impl Plane {
         let now = world.start.as_millisecond();
         let mut metrics = MetricStore::default();
         let mut totals = Totals::default();
+        let account = Account::new(&mut metrics);
         let mut functions = BTreeMap::new();
         for (name, model) in &world.functions {
             functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
@@ -115,6 +119,7 @@ impl Plane {
             mappings: BTreeMap::new(),
             next_mapping: 0,
             functions,
+            account,
             invocations: BTreeMap::new(),
             next_invocation: 0,
             tables: BTreeMap::new(),
@@ -163,8 +168,8 @@ impl Plane {
     }
 
     /// Checks that no record was made up or lost: offered = accepted + rejected for each stream, offered =
-    /// admitted + throttled for each table, and
-    /// accepted = skipped + delivered + waiting + expired + dropped for each mapping that exists.
+    /// admitted + throttled for each table, and accepted = skipped + delivered + waiting + expired + dropped +
+    /// filtered for each mapping that exists.
     ///
     /// # Errors
     /// The equation that does not hold, with its numbers.
@@ -215,6 +220,13 @@ impl Plane {
                 }
             }
         }
+        let Some(producer) = self.producers.get(index as usize) else { return };
+        let pushed = |mapping: &Mapping| mapping.config.consumer.is_some();
+        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| pushed(mapping)) {
+            if mapping.config.stream == producer.stream() {
+                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+            }
+        }
     }
 
     /// The minute that ends now: zeros for idle tables, gauges, retention, housekeeping.
@@ -228,6 +240,7 @@ impl Plane {
         for function in self.functions.values().filter(|function| function.running > 0) {
             self.metrics.add(function.series.concurrent, now, f64::from(function.running), 1);
         }
+        self.account.count_running(&self.functions, now, &mut self.metrics);
         self.metrics.prune(now);
         let names: Vec<String> = self.streams.keys().cloned().collect();
         for name in names {

@@ -51,7 +51,7 @@ impl StreamTotals {
     }
 }
 
-/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped`, over the
+/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped + filtered`, over the
 /// records the stream held when the mapping was created and those accepted since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +66,10 @@ pub struct MappingTotals {
     pub expired: u64,
     /// Records given up for maximumRetryAttempts or maximumRecordAge.
     pub dropped: u64,
+    /// Of the records given up, those an on-failure destination was told of.
+    pub on_failure: u64,
+    /// Records that a filter took out.
+    pub filtered: u64,
     /// Invocations that ended, whatever the result.
     pub invocations: u64,
     /// Largest IteratorAge of an invocation in a minute, in milliseconds, by the minute's epoch milliseconds.
@@ -75,7 +79,7 @@ pub struct MappingTotals {
 impl MappingTotals {
     /// Records that are done with, one way or another.
     pub(super) fn accounted(&self) -> u64 {
-        self.skipped + self.delivered + self.expired + self.dropped
+        self.skipped + self.delivered + self.expired + self.dropped + self.filtered
     }
 }
 

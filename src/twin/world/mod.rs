@@ -134,6 +134,45 @@ pub struct FunctionModel {
     /// What an invocation asks of tables, in this order after its own work.
     #[serde(default)]
     pub tables: Vec<TableAccess>,
+    /// Aliases that exist: `live` makes `NAME:live` a function that a mapping can invoke.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Every so many-th record of a shard is poison: it fails each invocation that holds it. 0: none.
+    #[serde(default)]
+    pub poison_every: u64,
+    /// Answers with the first poison record of the batch (`batchItemFailures`) instead of failing. Counts only
+    /// when the mapping asks for it; otherwise Lambda takes the answer for success.
+    #[serde(default)]
+    pub partial_batch_response: bool,
+    /// Share of producers' records that pass the filters of a mapping that has some, 0–1. Records put on the wire
+    /// are matched by what they carry.
+    #[serde(default = "default_pass_share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub filter_pass_share: f64,
+    /// Share of deliveries to an on-failure destination that fail, 0–1.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub destination_error_rate: f64,
+}
+
+impl Default for FunctionModel {
+    /// A function that does nothing, with Lambda's default settings.
+    fn default() -> Self {
+        Self {
+            timeout_seconds: 3,
+            memory_mb: 128,
+            startup_ms: 0,
+            per_record_us: 0,
+            error_rate: 0.0,
+            reserved_concurrency: None,
+            tables: Vec::new(),
+            aliases: Vec::new(),
+            poison_every: 0,
+            partial_batch_response: false,
+            filter_pass_share: default_pass_share(),
+            destination_error_rate: 0.0,
+        }
+    }
 }
 
 /// Requests to one table, repeated for each group or each record of the batch, one after the other.
@@ -336,6 +375,10 @@ fn default_step() -> u32 {
 
 fn default_latency() -> u32 {
     5
+}
+
+fn default_pass_share() -> f64 {
+    1.0
 }
 
 fn default_race() -> u32 {
