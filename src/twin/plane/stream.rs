@@ -233,10 +233,11 @@ impl Shard {
     pub(super) fn push_records(&mut self, now: i64, consumer: &str, from: u64, limit: u64) -> Vec<Cohort> {
         let pipe = self.push_bytes.entry(consumer.to_owned());
         let pipe = pipe.or_insert_with(|| Bucket::full(PUSH_BYTES_PER_SECOND, 1, now));
-        if !pipe.admits(now) {
+        let room = pipe.available(now);
+        if room == 0 {
             return Vec::new();
         }
-        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), PUSH_BYTES_PER_SECOND, now - PUSH_LATENCY_MS);
+        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), room, now - PUSH_LATENCY_MS);
         if let Some(pipe) = self.push_bytes.get_mut(consumer) {
             pipe.take(bytes * 1_000);
         }

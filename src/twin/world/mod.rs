@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Problem, problem, yaml};
 
-pub use faults::{Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage};
+pub use faults::{
+    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage,
+};
 pub use schema::schema;
 pub use timings::Timings;
 
@@ -88,24 +90,6 @@ pub struct World {
     /// apart. A step of a second is for long simulations.
     #[serde(default = "default_step")]
     pub step_ms: u32,
-}
-
-/// What a KMS key answers to those who use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum KeyState {
-    /// It works.
-    Enabled,
-    /// KMSDisabledException.
-    Disabled,
-    /// KMSInvalidStateException.
-    PendingDeletion,
-    /// KMSAccessDeniedException.
-    Denied,
-    /// KMSThrottlingException.
-    Throttled,
-    /// KMSOptInRequired: the account has no subscription to KMS.
-    NotSubscribed,
 }
 
 /// A Lambda function: its settings and what one invocation costs.

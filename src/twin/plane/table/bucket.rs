@@ -30,6 +30,12 @@ impl Bucket {
         self.level > 0
     }
 
+    /// Whole units that are left.
+    pub fn available(&mut self, now: i64) -> u64 {
+        self.refill(now);
+        self.level.max(0) as u64 / 1_000
+    }
+
     /// Consumes, below zero if need be.
     pub fn take(&mut self, milli_units: u64) {
         self.level = self.level.saturating_sub(milli_units as i64);
