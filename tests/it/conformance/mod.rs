@@ -7,6 +7,7 @@ mod book;
 mod cloudwatch;
 mod faults;
 mod kinesis;
+mod lambda;
 mod model;
 mod rates;
 mod report;
@@ -26,6 +27,7 @@ fn scripts() -> Vec<Script> {
         ("sts", sts::RULES, sts::script),
         ("cloudwatch", cloudwatch::RULES, cloudwatch::script),
         ("kinesis", kinesis::RULES, kinesis::script),
+        ("lambda", lambda::RULES, lambda::script),
     ]
 }
 
@@ -37,6 +39,16 @@ fn the_table_in_the_docs_is_what_the_scripts_earn() {
         script(&mut book);
     }
     report::compare(&book);
+}
+
+/// Lambda's script alone, so that its failures are seen apart from the others'.
+#[test]
+fn lambda_keeps_its_rules() {
+    let mut book = Book::default();
+    book.rules(lambda::RULES);
+    lambda::script(&mut book);
+    let hidden: Vec<&str> = book.rules.iter().filter(|(_, (_, shown))| !shown).map(|(id, _)| *id).collect();
+    assert!(hidden.is_empty(), "not shown: {hidden:?}");
 }
 
 #[test]
