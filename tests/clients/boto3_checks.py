@@ -94,8 +94,12 @@ def streams_are_listed_page_by_page():
 
 @check
 def shards_are_listed_page_by_page():
-    pages = kinesis.get_paginator("list_shards").paginate(StreamName="clients", PaginationConfig={"PageSize": 1})
-    shards = [shard for page in pages for shard in page["Shards"]]
+    # boto3's own paginator names the stream beside the token, which AWS refuses.
+    page = kinesis.list_shards(StreamName="clients", MaxResults=1)
+    shards = page["Shards"]
+    while "NextToken" in page:
+        page = kinesis.list_shards(NextToken=page["NextToken"], MaxResults=1)
+        shards += page["Shards"]
     assert len(shards) == 2, shards
     ranges = [(int(it["HashKeyRange"]["StartingHashKey"]), int(it["HashKeyRange"]["EndingHashKey"])) for it in shards]
     assert ranges[0][0] == 0 and ranges[-1][1] == 2**128 - 1 and ranges[0][1] + 1 == ranges[1][0], ranges
@@ -128,7 +132,7 @@ def records_come_back_as_they_were_put():
 def fan_out_delivers_an_event_stream():
     arn = kinesis.describe_stream_summary(StreamName="clients")["StreamDescriptionSummary"]["StreamARN"]
     consumer = kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="fan")["Consumer"]
-    for _ in range(60):
+    for _ in range(600):
         status = kinesis.describe_stream_consumer(ConsumerARN=consumer["ConsumerARN"])["ConsumerDescription"]
         if status["ConsumerStatus"] == "ACTIVE":
             break
@@ -227,10 +231,12 @@ def a_mapping_through_its_states():
     pages = lambda_.get_paginator("list_event_source_mappings").paginate(EventSourceArn=arn)
     assert [it["UUID"] for page in pages for it in page["EventSourceMappings"]] == [mapping["UUID"]]
     updated = lambda_.update_event_source_mapping(UUID=mapping["UUID"], ParallelizationFactor=3)
-    assert updated["State"] == "Updating" and updated["ParallelizationFactor"] == 3, updated
+    assert updated["State"] == "Updating", updated
     for _ in range(600):
-        if lambda_.get_event_source_mapping(UUID=mapping["UUID"])["State"] == "Enabled":
+        now = lambda_.get_event_source_mapping(UUID=mapping["UUID"])
+        if now["State"] == "Enabled":
             break
+    assert now["ParallelizationFactor"] == 3, now
     assert lambda_.delete_event_source_mapping(UUID=mapping["UUID"])["State"] == "Deleting"
 
 
