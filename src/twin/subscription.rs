@@ -8,7 +8,7 @@ use super::{Twin, timestamp};
 /// The next events of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
-    /// `SubscribeToShardEvent`s as JSON carries them, oldest first.
+    /// The members of `SubscribeToShardEvent`s, oldest first.
     pub events: Vec<Value>,
     /// When to ask again; `None` when the subscription is over.
     pub next_poll: Option<Timestamp>,

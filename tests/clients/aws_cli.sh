@@ -77,7 +77,7 @@ yes '' kinesis add-tags-to-stream --stream-name cli --tags team=racing,env=test
 yes racing kinesis list-tags-for-stream --stream-name cli --query "Tags[?Key=='team'].Value"
 yes '' kinesis remove-tags-from-stream --stream-name cli --tag-keys env
 yes 1 kinesis list-tags-for-stream --stream-name cli --query 'length(Tags)'
-yes shardId-000000000000 kinesis put-record --stream-name cli --partition-key a --data aGVsbG8= --query ShardId
+yes shardId-000000000000 kinesis put-record --stream-name cli --partition-key a --data hello --query ShardId
 iterator="$("$aws" kinesis get-shard-iterator --stream-name cli --shard-id shardId-000000000000 \
   --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text)"
 yes aGVsbG8= kinesis get-records --shard-iterator "$iterator" --query 'Records[].Data'
@@ -127,13 +127,13 @@ no ResourceConflictException lambda create-event-source-mapping --event-source-a
 until_is Enabled lambda get-event-source-mapping --uuid "$mapping" --query State
 yes Updating lambda update-event-source-mapping --uuid "$mapping" --parallelization-factor 10 --bisect-batch-on-function-error --query State
 until_is Enabled lambda get-event-source-mapping --uuid "$mapping" --query State
-no InvalidParameterValueException lambda update-event-source-mapping --uuid "$mapping" --batch-size 100 --parallelization-factor 11
+no ValidationException lambda update-event-source-mapping --uuid "$mapping" --batch-size 100 --parallelization-factor 11
 yes "$mapping" lambda list-event-source-mappings --function-name cli --query 'EventSourceMappings[].UUID'
 yes Deleting lambda delete-event-source-mapping --uuid "$mapping" --query State
 function="$("$aws" lambda get-function --function-name cli --query Configuration.FunctionArn --output text)"
 yes '' lambda tag-resource --resource "$function" --tags team=racing
 yes racing lambda list-tags --resource "$function" --query Tags.team
-yes '' lambda delete-function --function-name cli
+yes '*' lambda delete-function --function-name cli
 no ResourceNotFoundException lambda get-function --function-name cli
 
 # DynamoDB

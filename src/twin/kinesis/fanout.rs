@@ -108,7 +108,7 @@ impl Kinesis {
             subscription.last_event_ms = ctx.now;
             subscription.position = reading.next;
             subscription.over = reading.ended;
-            events.push(json!({ "SubscribeToShardEvent": event }));
+            events.push(event);
             if reading.ended {
                 return (events, None);
             }

@@ -90,7 +90,7 @@ fn receive(book: &mut Book, id: u64, seconds: i64) -> Vec<(Value, i64)> {
     loop {
         let (now, answer) = (book.now, book.twin.subscription_events(book.now, id));
         for event in &answer.events {
-            for record in event["SubscribeToShardEvent"]["Records"].as_array().unwrap() {
+            for record in event["Records"].as_array().unwrap() {
                 let arrived = (record["ApproximateArrivalTimestamp"].as_f64().unwrap() * 1_000.0).round() as i64;
                 received.push((record.clone(), now.as_millisecond() - arrived));
             }
