@@ -107,8 +107,9 @@ pub(super) struct Shard {
     read_calls: Bucket,
     /// No GetRecords before this moment.
     refused_until: i64,
-    /// What each fan-out consumer may still be sent, by name.
-    push_bytes: BTreeMap<String, Bucket>,
+    /// The second in which each fan-out consumer was last sent something and its bytes, by name. What a second
+    /// sends above its limit the next ones lack.
+    push_bytes: BTreeMap<String, (i64, u64)>,
     /// Records that came over the wire, by number.
     payloads: BTreeMap<u64, Payload>,
     /// Bytes and records stored since the last look of on-demand scaling.
@@ -231,15 +232,16 @@ impl Shard {
     /// What a fan-out consumer is sent from this position, at most `limit` records: nothing younger than the
     /// delivery latency, and no more than its own pipe carries.
     pub(super) fn push_records(&mut self, now: i64, consumer: &str, from: u64, limit: u64) -> Vec<Cohort> {
-        let pipe = self.push_bytes.entry(consumer.to_owned());
-        let pipe = pipe.or_insert_with(|| Bucket::full(PUSH_BYTES_PER_SECOND, 1, now));
-        if !pipe.admits(now) {
+        let second = now.div_euclid(1_000);
+        let (before, used) = self.push_bytes.get(consumer).copied().unwrap_or((second, 0));
+        let elapsed = second.saturating_sub(before).max(0) as u64;
+        let used = used.saturating_sub(elapsed.saturating_mul(PUSH_BYTES_PER_SECOND));
+        let left = PUSH_BYTES_PER_SECOND.saturating_sub(used);
+        if left == 0 {
             return Vec::new();
         }
-        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), PUSH_BYTES_PER_SECOND, now - PUSH_LATENCY_MS);
-        if let Some(pipe) = self.push_bytes.get_mut(consumer) {
-            pipe.take(bytes * 1_000);
-        }
+        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), left, now - PUSH_LATENCY_MS);
+        self.push_bytes.insert(consumer.to_owned(), (second, used + bytes));
         taken
     }
 
