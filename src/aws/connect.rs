@@ -1,7 +1,12 @@
 //! Builds the clients: region, profile, credentials and endpoint from the SDK's own resolution, or the twin's
 //! HTTP client with dummies and without any look at the environment.
 
-use std::{collections::BTreeMap, fmt::Display, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_config::{
     BehaviorVersion, Region, SdkConfig, default_provider::credentials::DefaultCredentialsChain,
@@ -52,6 +57,8 @@ pub struct Aws {
     region: String,
     endpoint: Option<String>,
     calls: Calls,
+    /// The account's shard limit, with the moment it was asked for.
+    pub(super) shard_limit: Arc<Mutex<Option<(jiff::Timestamp, u32)>>>,
 }
 
 impl Aws {
@@ -84,6 +91,7 @@ impl Aws {
             endpoint: config.endpoint_url().map(str::to_owned),
             clock: connect.clock,
             calls,
+            shard_limit: Arc::default(),
         })
     }
 

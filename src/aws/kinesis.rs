@@ -1,16 +1,21 @@
 //! Kinesis Data Streams: what exists, and the calls that change it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use aws_sdk_kinesis::types::{
     ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, StreamDescriptionSummary, StreamMode as SdkMode,
     StreamModeDetails, StreamStatus,
 };
 
+use jiff::SignedDuration;
+
 use super::Aws;
 use crate::model::{
     ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode,
 };
+
+/// How long the account's shard limit is taken for unchanged: AWS raises it on request, which takes hours. Our choice.
+const LIMIT_KEPT: SignedDuration = SignedDuration::from_mins(5);
 
 impl Aws {
     /// DescribeStreamSummary; `None` when the stream does not exist. The tags are another call.
@@ -75,15 +80,23 @@ impl Aws {
         }
     }
 
-    /// DescribeLimits: the account's shard limit.
+    /// DescribeLimits: the account's shard limit. The account has one such call a second (Kinesis quotas), for
+    /// everybody in it, so an answer serves for [`LIMIT_KEPT`].
     pub(crate) async fn shard_limit(&self) -> Result<u32, Failure> {
+        let now = self.clock().now();
+        let known = *self.shard_limit.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, limit)) = known.filter(|(asked, _)| now.duration_since(*asked) < LIMIT_KEPT) {
+            return Ok(limit);
+        }
         let answer = self
             .kinesis
             .describe_limits()
             .send()
             .await
             .map_err(|error| self.failure("kinesis:DescribeLimits", "the account", &error))?;
-        Ok(answer.shard_limit().try_into().unwrap_or(0))
+        let limit = answer.shard_limit().try_into().unwrap_or(0);
+        *self.shard_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, limit));
+        Ok(limit)
     }
 
     pub(super) async fn create_stream(

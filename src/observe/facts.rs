@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::retry::retry;
 use crate::{
     aws::{Aws, is_unsupported},
-    model::{ErrorClass, Facts, Failure, FanOutFacts, FunctionFacts, MappingFacts, StreamFacts, TableFacts},
+    model::{
+        ErrorClass, Facts, Failure, FanOutFacts, FunctionFacts, LifecycleStatus, MappingFacts, StreamFacts, TableFacts,
+    },
     spec::Pipeline,
 };
 
@@ -20,8 +22,9 @@ pub async fn facts(aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
     let identity = retry(clock, || aws.identity()).await?;
     let stream = stream(aws, &pipeline.stream.name).await?;
     let fan_out = match &stream {
-        Some(stream) => fan_out(aws, stream).await?,
-        None => Vec::new(),
+        // A stream that is being created has no consumers, and refuses to list them.
+        Some(stream) if stream.status != LifecycleStatus::Creating => fan_out(aws, stream).await?,
+        _ => Vec::new(),
     };
     let functions = functions(aws, pipeline).await?;
     let mappings = match &stream {

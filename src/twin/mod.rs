@@ -49,6 +49,7 @@ pub struct Twin {
     kinesis: kinesis::Kinesis,
     lambda: lambda::Lambda,
     dynamodb: dynamodb::DynamoDb,
+    autoscaling: autoscaling::AutoScaling,
     metric_faults: Vec<MetricFault>,
     audit: Audit,
     troubles: trouble::Troubles,
@@ -133,6 +134,7 @@ impl Twin {
             assumptions: Assumptions::default(),
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
+            autoscaling: autoscaling::AutoScaling::default(),
             audit: Audit::default(),
             rates: rates::Rates::default(),
             ids: Ids { seed, requests: 0, resources: 0 },
@@ -196,7 +198,7 @@ impl Twin {
 
     fn next_due(&self) -> Option<i64> {
         let services = [self.kinesis.next_due(), self.lambda.next_due(), self.dynamodb.next_due()];
-        services.into_iter().chain([self.troubles.next_due()]).flatten().min()
+        services.into_iter().chain([self.autoscaling.next_due(), self.troubles.next_due()]).flatten().min()
     }
 
     fn settle(&mut self) {
@@ -204,6 +206,7 @@ impl Twin {
         self.kinesis.settle(&mut ctx);
         self.dynamodb.settle(&mut ctx);
         self.lambda.settle(&mut ctx);
+        self.autoscaling.settle(&mut ctx, &mut self.dynamodb);
     }
 
     /// Answers one request at `now` as AWS would. Time moves to `now` first, if it is later than the twin's.
@@ -243,8 +246,8 @@ impl Twin {
             Service::Kinesis => self.kinesis.call(&mut ctx, &call.operation, args),
             Service::DynamoDb => self.dynamodb.call(&mut ctx, &call.operation, args),
             Service::Lambda => self.lambda.call(&mut ctx, &self.kinesis, &call.operation, args),
+            Service::AutoScaling => self.autoscaling.call(&mut ctx, &mut self.dynamodb, &call.operation, args),
             Service::CloudWatch => cloudwatch::call(&mut ctx, &self.metric_faults, &call.operation, args),
-            Service::AutoScaling => autoscaling::call(&mut ctx, &call.operation, args),
             Service::Sts => sts::call(&ctx, &call.operation),
         }
     }

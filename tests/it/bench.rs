@@ -171,7 +171,7 @@ fn forget(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|name, _| {
-                !["observedAt", "createdAt", "lastModified", "uuid", "id", "arn"].contains(&name.as_str())
+                !["observedAt", "createdAt", "lastModified", "shardLimit", "uuid", "id", "arn"].contains(&name.as_str())
             });
             fields.values_mut().for_each(forget);
         }

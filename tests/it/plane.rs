@@ -34,14 +34,8 @@ fn mapping(function: &str, batch_size: u32, factor: u32) -> MappingConfig {
         stream: "alleycat".into(),
         function: function.into(),
         batch_size,
-        window_ms: 0,
         parallelization_factor: factor,
-        starting_position: Start::TrimHorizon,
-        max_retries: -1,
-        max_age_s: -1,
-        bisect: false,
-        enabled: true,
-        consumer: None,
+        ..MappingConfig::default()
     }
 }
 

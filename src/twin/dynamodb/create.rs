@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, Args, Capacity, Change, Ctx, DynamoDb, Index, Keys, Refusal, Table, Throughput, in_use, invalid, limit,
-    settings,
+    Answer, Args, Capacity, Change, Ctx, DynamoDb, Extras, Index, Items, Keys, Refusal, Table, Throughput, extras,
+    in_use, invalid, limit, settings,
 };
 use crate::twin::{millis, plane::TableConfig};
 
 /// Indexes per table (DynamoDB quotas).
 pub(super) const GLOBAL_LIMIT: usize = 20;
 const LOCAL_LIMIT: usize = 5;
+/// Tables of an account in a region (DynamoDB quotas).
+const TABLE_LIMIT: usize = 2_500;
+/// Attributes named in the projections of all of a table's indexes together (DynamoDB quotas).
+const PROJECTED_LIMIT: usize = 100;
 
 impl DynamoDb {
     pub(super) fn create(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
@@ -27,19 +31,16 @@ impl DynamoDb {
         if self.tables.contains_key(name) {
             return Err(in_use(format!("Table already exists: {name}")));
         }
-        let on_demand = match args.text("BillingMode") {
-            None | Some("PROVISIONED") => false,
-            Some("PAY_PER_REQUEST") => true,
-            Some(mode) => {
-                return Err(Refusal::constraint(
-                    mode,
-                    "billingMode",
-                    "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]",
-                ));
-            }
-        };
+        self.need_quiet()?;
+        if self.tables.len() >= TABLE_LIMIT {
+            return Err(limit(format!(
+                "Subscriber limit exceeded: There is a limit of {TABLE_LIMIT} tables per region"
+            )));
+        }
+        let on_demand = billing_mode(args)?.unwrap_or(false);
         let keys = keys(args)?;
         let attributes = attributes(args);
+        check_types(&attributes)?;
         let global = indexes(args, "GlobalSecondaryIndexes", |index| global_index(ctx, index, on_demand))?;
         let local = indexes(args, "LocalSecondaryIndexes", |index| local_index(index, &keys))?;
         check_indexes(&global, &local)?;
@@ -47,6 +48,10 @@ impl DynamoDb {
         let throughput = Throughput::new(capacity(ctx, args, on_demand)?);
         let tags = settings::tags(args);
         settings::check_tags(&tags)?;
+        let extras = Extras::parse(ctx, args)?;
+        if !on_demand && args.get("OnDemandThroughput").is_some() {
+            return Err(invalid("OnDemandThroughput can be specified only when BillingMode is PAY_PER_REQUEST"));
+        }
         let table = Table {
             name: name.to_owned(),
             arn: ctx.arn("dynamodb", &format!("table/{name}")),
@@ -63,10 +68,13 @@ impl DynamoDb {
             stream: stream(args)?.flatten().map(|view| (view, ctx.label())),
             deletion_protection: args.flag("DeletionProtectionEnabled").unwrap_or(false),
             protection_changed_ms: None,
-            point_in_time_recovery: false,
+            point_in_time_recovery: None,
             time_to_live: None,
             time_to_live_changed_ms: None,
             tags,
+            tags_changed_ms: None,
+            extras,
+            items: Items::default(),
             pending: Some((ctx.now + millis(ctx.world.timings.table_create), Change::Created)),
         };
         self.check_account(ctx, table.capacities().map(|(read, write)| (read as i64, write as i64)))?;
@@ -118,10 +126,24 @@ impl Table {
             gsis: gsis.collect(),
             lsis: self.local.len() as u32,
         };
+        ctx.plane.set_table_quotas(ctx.assumptions.per_table_maximum, ctx.assumptions.per_account_maximum);
         ctx.plane.create_table(&self.name, config);
+        self.push_limits(ctx);
         self.note(ctx, None, Capacity::default(), self.throughput.now);
         for (name, index) in &self.global {
             self.note(ctx, Some(name), Capacity::default(), index.throughput.now);
+        }
+    }
+}
+
+/// Whether BillingMode says on demand.
+pub(super) fn billing_mode(args: Args) -> Result<Option<bool>, Refusal> {
+    match args.text("BillingMode") {
+        None => Ok(None),
+        Some("PROVISIONED") => Ok(Some(false)),
+        Some("PAY_PER_REQUEST") => Ok(Some(true)),
+        Some(mode) => {
+            Err(Refusal::constraint(mode, "billingMode", "satisfy enum value set: [PROVISIONED, PAY_PER_REQUEST]"))
         }
     }
 }
@@ -160,6 +182,18 @@ pub(super) fn attributes(args: Args) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Key attributes are strings, numbers or binaries.
+pub(super) fn check_types(attributes: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    match attributes.iter().find(|(_, kind)| !["S", "N", "B"].contains(&kind.as_str())) {
+        Some((_, kind)) => Err(Refusal::constraint(
+            kind,
+            "attributeDefinitions.1.member.attributeType",
+            "satisfy enum value set: [B, N, S]",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn indexes(
     args: Args,
     member: &str,
@@ -178,7 +212,8 @@ fn indexes(
 /// Also for UpdateTable's Create.
 pub(super) fn global_index(ctx: &Ctx, args: Args, on_demand: bool) -> Result<Index, Refusal> {
     let throughput = Throughput::new(capacity(ctx, args, on_demand)?);
-    Ok(Index { keys: keys(args)?, projection: projection(args)?, throughput })
+    let maximum = extras::maximum(args)?.unwrap_or_default();
+    Ok(Index { keys: keys(args)?, projection: projection(args)?, throughput, maximum })
 }
 
 fn local_index(args: Args, table: &Keys) -> Result<Index, Refusal> {
@@ -202,7 +237,7 @@ fn local_index(args: Args, table: &Keys) -> Result<Index, Refusal> {
     if keys.len() < 2 {
         return Err(invalid("Index KeySchema does not have a range key"));
     }
-    Ok(Index { keys, projection: projection(args)?, throughput: Throughput::default() })
+    Ok(Index { keys, projection: projection(args)?, throughput: Throughput::default(), maximum: (None, None) })
 }
 
 fn projection(args: Args) -> Result<Value, Refusal> {
@@ -220,6 +255,15 @@ fn check_indexes(global: &BTreeMap<String, Index>, local: &BTreeMap<String, Inde
     }
     if local.len() > LOCAL_LIMIT {
         return Err(invalid("Number of LocalSecondaryIndexes exceeds per-table limit of 5"));
+    }
+    let projected = |index: &Index| {
+        let names = index.projection.get("NonKeyAttributes").and_then(Value::as_array);
+        names.map_or(0, Vec::len)
+    };
+    if global.values().chain(local.values()).map(projected).sum::<usize>() > PROJECTED_LIMIT {
+        return Err(invalid(format!(
+            "Number of projected attributes in all indexes exceeds the limit of {PROJECTED_LIMIT}"
+        )));
     }
     if let Some(name) = global.keys().find(|name| local.contains_key(*name)) {
         return Err(invalid(format!("Duplicate index name: {name}")));
@@ -260,13 +304,20 @@ fn check_attributes(
     Ok(())
 }
 
+const VIEWS: [&str; 4] = ["KEYS_ONLY", "NEW_IMAGE", "NEW_AND_OLD_IMAGES", "OLD_IMAGE"];
+
 /// The StreamSpecification member: absent, off, or a view type.
 #[expect(clippy::option_option, reason = "absent and switched off are different requests")]
 pub(super) fn stream(args: Args) -> Result<Option<Option<String>>, Refusal> {
     let Some(specification) = args.at("StreamSpecification") else { return Ok(None) };
     let view = specification.text("StreamViewType").map(str::to_owned);
     match (specification.flag("StreamEnabled"), view) {
-        (Some(true), Some(view)) => Ok(Some(Some(view))),
+        (Some(true), Some(view)) if VIEWS.contains(&view.as_str()) => Ok(Some(Some(view))),
+        (Some(true), Some(view)) => Err(Refusal::constraint(
+            &view,
+            "streamSpecification.streamViewType",
+            "satisfy enum value set: [KEYS_ONLY, NEW_IMAGE, NEW_AND_OLD_IMAGES, OLD_IMAGE]",
+        )),
         (Some(true), None) => Err(invalid("StreamViewType is required when StreamEnabled is true")),
         (_, Some(_)) => Err(invalid("StreamViewType must not be specified when StreamEnabled is false")),
         (_, None) => Ok(Some(None)),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Answer, Args, Ctx, DynamoDb, Index, Keys, Table};
+use super::{Answer, Args, Ctx, DynamoDb, Index, Keys, Table, extras::maximum_json};
 use crate::twin::epoch;
 
 impl DynamoDb {
@@ -38,6 +38,7 @@ impl Table {
     /// TableDescription.
     pub(super) fn json(&self, ctx: &Ctx) -> Value {
         let attributes = self.attributes.iter();
+        let (items, bytes, _) = self.items.size();
         let mut value = json!({
             "TableName": self.name,
             "TableArn": self.arn,
@@ -49,10 +50,11 @@ impl Table {
                 .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
                 .collect::<Vec<_>>(),
             "ProvisionedThroughput": self.throughput.json(ctx.now),
-            "TableSizeBytes": 0,
-            "ItemCount": 0,
+            "TableSizeBytes": bytes,
+            "ItemCount": items,
             "DeletionProtectionEnabled": self.deletion_protection,
         });
+        self.extras.describe(&mut value, self.throughput.now);
         if self.was_on_demand {
             let mode = if self.on_demand { "PAY_PER_REQUEST" } else { "PROVISIONED" };
             value["BillingModeSummary"] = json!({ "BillingMode": mode });
@@ -62,6 +64,12 @@ impl Table {
                 let mut value = index.json(&self.arn, name);
                 value["IndexStatus"] = json!(self.index_status(name));
                 value["ProvisionedThroughput"] = index.throughput.json(ctx.now);
+                if self.is_index_creating(name) {
+                    value["Backfilling"] = json!(true);
+                }
+                if let Some(maximum) = maximum_json(index.maximum) {
+                    value["OnDemandThroughput"] = maximum;
+                }
                 value
             });
             value["GlobalSecondaryIndexes"] = indexes.collect();

@@ -1,4 +1,4 @@
-//! The DynamoDB control plane: tables with their indexes, the throughput rules, and table settings.
+//! DynamoDB: tables with their indexes, the throughput rules, table settings, and items.
 //!
 //! A table has at most one change in flight; its status follows from that change. New throughput counts
 //! against the decrease budget when it is accepted and is in force when UPDATING ends. Messages: AWS's own,
@@ -6,6 +6,8 @@
 
 mod create;
 mod describe;
+mod extras;
+mod items;
 mod settings;
 mod throughput;
 mod update;
@@ -19,6 +21,8 @@ use super::{
     Ctx, millis,
     wire::{Answer, Args, Cause, Refusal},
 };
+use extras::Extras;
+use items::Items;
 use throughput::{Capacity, Throughput};
 
 /// Name and role (`HASH`, `RANGE`) of the key attributes, the partition key first.
@@ -28,9 +32,20 @@ type Keys = Vec<(String, String)>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 enum Change {
     Created,
-    Throughput { table: Option<Capacity>, indexes: BTreeMap<String, Capacity> },
-    Billing { on_demand: bool, table: Capacity, indexes: BTreeMap<String, Capacity> },
+    Throughput {
+        table: Option<Capacity>,
+        indexes: BTreeMap<String, Capacity>,
+    },
+    Billing {
+        on_demand: bool,
+        table: Capacity,
+        indexes: BTreeMap<String, Capacity>,
+    },
     Stream(Option<String>),
+    /// New SSESpecification.
+    Encryption(Option<String>),
+    /// New table class.
+    Class(String),
     IndexCreated(String),
     IndexDeleted(String),
     Deleted,
@@ -57,10 +72,14 @@ struct Table {
     stream: Option<(String, String)>,
     deletion_protection: bool,
     protection_changed_ms: Option<i64>,
-    point_in_time_recovery: bool,
+    /// Days kept and when it was switched on.
+    point_in_time_recovery: Option<(i64, i64)>,
     time_to_live: Option<String>,
     time_to_live_changed_ms: Option<i64>,
     tags: BTreeMap<String, String>,
+    tags_changed_ms: Option<i64>,
+    extras: Extras,
+    items: Items,
     pending: Option<(i64, Change)>,
 }
 
@@ -71,16 +90,46 @@ struct Index {
     projection: Value,
     /// Unused by local indexes.
     throughput: Throughput,
+    /// OnDemandThroughput: (read, write), where set.
+    maximum: (Option<u64>, Option<u64>),
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct DynamoDb {
     tables: BTreeMap<String, Table>,
+    /// When items past their time to live are looked for next.
+    sweep_ms: i64,
 }
+
+/// Simultaneous table operations in an account (DynamoDB quotas).
+const IN_FLIGHT: usize = 500;
+
+/// Refusals that UserErrors does not count (metrics and dimensions).
+const NOT_USER_ERRORS: &[&str] = &[
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "ConditionalCheckFailedException",
+];
 
 impl DynamoDb {
     pub fn call(&mut self, ctx: &mut Ctx, operation: &str, args: Args) -> Answer {
+        let answer = self.dispatch(ctx, operation, args);
+        if let Err(refusal) = &answer
+            && refusal.status < 500
+            && !NOT_USER_ERRORS.contains(&refusal.code.as_str())
+        {
+            ctx.plane.note("AWS/DynamoDB", "UserErrors", &[], 1.0);
+        }
+        answer
+    }
+
+    fn dispatch(&mut self, ctx: &mut Ctx, operation: &str, args: Args) -> Answer {
         match operation {
+            "PutItem" => self.put_item(ctx, args),
+            "GetItem" => self.get_item(ctx, args),
+            "DeleteItem" => self.delete_item(ctx, args),
+            "BatchWriteItem" => self.batch_write(ctx, args),
             "CreateTable" => self.create(ctx, args),
             "DescribeTable" => self.describe(ctx, args),
             "UpdateTable" => self.update(ctx, args),
@@ -91,8 +140,8 @@ impl DynamoDb {
             "DescribeContinuousBackups" => self.describe_backups(ctx, args),
             "UpdateTimeToLive" => self.update_time_to_live(ctx, args),
             "DescribeTimeToLive" => self.describe_time_to_live(args),
-            "TagResource" => self.tag(args),
-            "UntagResource" => self.untag(args),
+            "TagResource" => self.tag(ctx, args),
+            "UntagResource" => self.untag(ctx, args),
             "ListTagsOfResource" => self.list_tags(args),
             _ => Err(Refusal::unknown_operation()),
         }
@@ -109,12 +158,64 @@ impl DynamoDb {
     }
 
     pub fn next_due(&self) -> Option<i64> {
-        self.tables.values().filter_map(|table| table.pending.as_ref().map(|(due, _)| *due)).min()
+        let pending = self.tables.values().filter_map(Table::next_due).min();
+        let sweep = self.tables.values().any(|table| table.time_to_live.is_some() && table.items.size().0 > 0);
+        pending.into_iter().chain(sweep.then_some(self.sweep_ms)).min()
+    }
+
+    /// Deletes items past their time to live, at no cost in capacity.
+    fn sweep(&mut self, ctx: &mut Ctx) {
+        if self.sweep_ms > ctx.now {
+            return;
+        }
+        self.sweep_ms = ctx.now + i64::from(ctx.assumptions.time_to_live_sweep_seconds) * 1_000;
+        for table in self.tables.values_mut() {
+            let Some(attribute) = &table.time_to_live else { continue };
+            let gone = table.items.expire(attribute, ctx.now / 1_000);
+            if gone > 0 {
+                let dims = [("TableName", table.name.as_str())];
+                ctx.plane.note("AWS/DynamoDB", "TimeToLiveDeletedItemCount", &dims, gone as f64);
+            }
+        }
+    }
+
+    /// Whether a table, or an index of it, exists.
+    pub fn exists(&self, table: &str, index: Option<&str>) -> bool {
+        let found = self.tables.get(table);
+        found.is_some_and(|table| index.is_none_or(|index| table.global.contains_key(index)))
+    }
+
+    /// A table or index for Application Auto Scaling: its (read, write) units, and
+    /// whether it can be changed now. `None` when it does not exist or is on demand.
+    pub fn scalable(&self, table: &str, index: Option<&str>) -> Option<((u64, u64), bool)> {
+        let table = self.tables.get(table).filter(|table| !table.on_demand && !table.is_creating())?;
+        let throughput = match index {
+            None => &table.throughput,
+            Some(index) => &table.global.get(index).filter(|_| !table.is_index_creating(index))?.throughput,
+        };
+        Some(((throughput.now.read, throughput.now.write), table.pending.is_none()))
+    }
+
+    /// Refuses a table operation while too many are in flight.
+    fn need_quiet(&self) -> Result<(), Refusal> {
+        if self.tables.values().filter(|table| table.pending.is_some()).count() < IN_FLIGHT {
+            return Ok(());
+        }
+        Err(limit(format!(
+            "Subscriber limit exceeded: Only {IN_FLIGHT} tables can be created, updated, or deleted simultaneously"
+        )))
     }
 
     pub fn settle(&mut self, ctx: &mut Ctx) {
+        self.sweep(ctx);
         let mut gone = Vec::new();
         for table in self.tables.values_mut() {
+            if table.extras.warming.is_some_and(|(due, _)| due <= ctx.now)
+                && let Some((_, warm)) = table.extras.warming.take()
+            {
+                table.extras.warm = Some(warm);
+                table.push_limits(ctx);
+            }
             if table.pending.as_ref().is_some_and(|(due, _)| *due <= ctx.now)
                 && let Some((_, change)) = table.pending.take()
             {
@@ -140,11 +241,20 @@ impl DynamoDb {
     }
 
     fn delete(&mut self, ctx: &Ctx, args: Args) -> Answer {
+        self.find(args)?;
+        self.need_quiet()?;
         let table = self.find_mut(args)?;
         if matches!(table.pending, Some((_, Change::Deleted))) {
             return Ok(table.deletion_json());
         }
         table.need_settled()?;
+        if table.extras.warming.is_some() {
+            return Err(in_use(format!(
+                "Attempt to change a resource which is still in use: Warm throughput is being updated. Table: {}",
+                table.name
+            ))
+            .for_cause(Cause::Transition));
+        }
         if table.deletion_protection {
             return Err(Refusal::validation(
                 "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
@@ -156,6 +266,20 @@ impl DynamoDb {
 }
 
 impl Table {
+    fn next_due(&self) -> Option<i64> {
+        let warming = self.extras.warming.as_ref().map(|(due, _)| *due);
+        self.pending.as_ref().map(|(due, _)| *due).into_iter().chain(warming).min()
+    }
+
+    /// Tells the data plane the on-demand maxima and the warm throughput.
+    fn push_limits(&self, ctx: &mut Ctx) {
+        let warm = self.extras.warm.unwrap_or_default();
+        ctx.plane.set_on_demand_limits(&self.name, None, self.extras.maximum, (warm.read, warm.write));
+        for (name, index) in &self.global {
+            ctx.plane.set_on_demand_limits(&self.name, Some(name), index.maximum, (0, 0));
+        }
+    }
+
     fn is_creating(&self) -> bool {
         matches!(self.pending, Some((_, Change::Created)))
     }
@@ -225,11 +349,14 @@ impl Table {
                 }
             }
             Change::Stream(view) => self.stream = view.map(|view| (view, ctx.label())),
+            Change::Encryption(key) => self.extras.encryption = key,
+            Change::Class(class) => self.extras.class = Some(class),
             Change::IndexCreated(name) => {
                 let Some(index) = self.global.get(&name) else { return };
                 let Capacity { read, write } = index.throughput.now;
                 ctx.plane.add_index(&self.name, &name, read, write);
                 self.note(ctx, Some(&name), Capacity::default(), index.throughput.now);
+                self.push_limits(ctx);
             }
             Change::IndexDeleted(name) => {
                 ctx.plane.remove_index(&self.name, &name);

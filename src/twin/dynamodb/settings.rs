@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Args, Ctx, DynamoDb, Refusal, Table, in_use, invalid, not_found, table_name};
+use super::{Answer, Args, Ctx, DynamoDb, Refusal, Table, in_use, invalid, limit, not_found, table_name};
 use crate::twin::{epoch, wire::Cause};
 
 /// Tags per table.
 const TAG_LIMIT: usize = 50;
+/// Longest recovery period, and the one without a word about it (UpdateContinuousBackups).
+const RECOVERY_DAYS: i64 = 35;
 /// One change of time to live an hour (UpdateTimeToLive).
 const TIME_TO_LIVE_INTERVAL_MS: i64 = 3_600_000;
 /// Tags in one answer of ListTagsOfResource.
@@ -19,12 +21,14 @@ impl DynamoDb {
         let specification = args.at("PointInTimeRecoverySpecification");
         let enabled = specification.and_then(|one| one.flag("PointInTimeRecoveryEnabled"));
         let enabled = enabled.ok_or_else(|| invalid("PointInTimeRecoveryEnabled is required"))?;
+        let days = specification.map_or(Ok(None), |one| one.ranged("RecoveryPeriodInDays", 1, RECOVERY_DAYS))?;
         let table = self.backed_up(args)?;
         if table.is_creating() {
             let message = format!("Backups are being enabled for the table: {}. Please retry later", table.name);
             return Err(Refusal::new(400, "ContinuousBackupsUnavailableException", message));
         }
-        table.point_in_time_recovery = enabled;
+        let since = table.point_in_time_recovery.map_or(ctx.now, |(_, since)| since);
+        table.point_in_time_recovery = enabled.then(|| (days.unwrap_or(RECOVERY_DAYS), since));
         Ok(table.backups_json(ctx))
     }
 
@@ -44,8 +48,14 @@ impl DynamoDb {
         let specification = specification.ok_or_else(|| invalid("TimeToLiveSpecification is required"))?;
         let attribute = specification.need_text("AttributeName")?.to_owned();
         let enabled = specification.flag("Enabled").unwrap_or(false);
+        if attribute.is_empty() || attribute.len() > 255 {
+            let limits = "have length between 1 and 255";
+            return Err(Refusal::constraint(&attribute, "timeToLiveSpecification.attributeName", limits));
+        }
+        self.find(args)?;
+        self.need_quiet()?;
         let table = self.find_mut(args)?;
-        if table.is_creating() {
+        if matches!(table.status(), "CREATING" | "DELETING") {
             return Err(in_use(format!("Attempt to change a resource which is still in use: {}", table.name))
                 .for_cause(Cause::Transition));
         }
@@ -75,17 +85,19 @@ impl DynamoDb {
         Ok(json!({ "TimeToLiveDescription": description }))
     }
 
-    pub(super) fn tag(&mut self, args: Args) -> Answer {
-        let table = self.changeable(args)?;
+    pub(super) fn tag(&mut self, ctx: &Ctx, args: Args) -> Answer {
+        let table = self.changeable(ctx, args)?;
         let mut merged = table.tags.clone();
         merged.extend(tags(args));
         check_tags(&merged)?;
         table.tags = merged;
+        table.tags_changed_ms = Some(ctx.now);
         Ok(Value::Null)
     }
 
-    pub(super) fn untag(&mut self, args: Args) -> Answer {
-        let table = self.changeable(args)?;
+    pub(super) fn untag(&mut self, ctx: &Ctx, args: Args) -> Answer {
+        let table = self.changeable(ctx, args)?;
+        table.tags_changed_ms = Some(ctx.now);
         for key in args.texts("TagKeys") {
             table.tags.remove(key);
         }
@@ -113,12 +125,16 @@ impl DynamoDb {
     }
 
     /// A table in transition keeps its tags changeable once it exists.
-    fn changeable(&mut self, args: Args) -> Result<&mut Table, Refusal> {
+    fn changeable(&mut self, ctx: &Ctx, args: Args) -> Result<&mut Table, Refusal> {
         let arn = args.need_text("ResourceArn")?;
+        let settle = i64::from(ctx.assumptions.table_tags_settle_ms);
         let table = self.by_arn(args)?;
         if matches!(table.status(), "CREATING" | "DELETING") {
             return Err(in_use(format!("Attempt to change a resource which is still in use: {arn}"))
                 .for_cause(Cause::Transition));
+        }
+        if table.tags_changed_ms.is_some_and(|at| ctx.now < at + settle) {
+            return Err(limit("Subscriber limit exceeded: Table tags are being updated").for_cause(Cause::Transition));
         }
         Ok(table)
     }
@@ -126,11 +142,11 @@ impl DynamoDb {
 
 impl Table {
     fn backups_json(&self, ctx: &Ctx) -> Value {
-        let status = if self.point_in_time_recovery { "ENABLED" } else { "DISABLED" };
+        let status = if self.point_in_time_recovery.is_some() { "ENABLED" } else { "DISABLED" };
         let mut recovery = json!({ "PointInTimeRecoveryStatus": status });
-        if self.point_in_time_recovery {
-            recovery["RecoveryPeriodInDays"] = json!(35);
-            recovery["EarliestRestorableDateTime"] = epoch(self.created_ms);
+        if let Some((days, since)) = self.point_in_time_recovery {
+            recovery["RecoveryPeriodInDays"] = json!(days);
+            recovery["EarliestRestorableDateTime"] = epoch(since.max(ctx.now - days * 86_400_000));
             recovery["LatestRestorableDateTime"] = epoch(ctx.now);
         }
         json!({ "ContinuousBackupsDescription": {

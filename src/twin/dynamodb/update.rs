@@ -15,14 +15,22 @@ const SWITCH_LIMIT: usize = 4;
 impl DynamoDb {
     pub(super) fn update(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
         let table = self.find(args)?;
+        self.need_quiet()?;
         let protects = args.flag("DeletionProtectionEnabled");
         let stream = create::stream(args)?;
         let creates: Vec<Args> = args.list("GlobalSecondaryIndexUpdates").filter_map(|one| one.at("Create")).collect();
         let deletes: Vec<Args> = args.list("GlobalSecondaryIndexUpdates").filter_map(|one| one.at("Delete")).collect();
         let mut resized: Vec<Args> =
             args.list("GlobalSecondaryIndexUpdates").filter_map(|one| one.at("Update")).collect();
-        let sized = args.get("ProvisionedThroughput").is_some() || args.get("BillingMode").is_some();
+        let mode = create::billing_mode(args)?;
+        let sized = args.get("ProvisionedThroughput").is_some() || mode.is_some();
+        let maximum = args.get("OnDemandThroughput").is_some();
+        let warms = args.get("WarmThroughput").is_some();
         let kinds = [
+            args.get("SSESpecification").is_some(),
+            args.get("TableClass").is_some(),
+            maximum,
+            warms,
             protects.is_some(),
             stream.is_some(),
             !creates.is_empty() || !deletes.is_empty(),
@@ -40,13 +48,23 @@ impl DynamoDb {
         }
         table.need_cool(ctx)?;
         if let Some(enabled) = protects {
+            return self.protect(ctx, args, enabled);
+        }
+        if maximum || warms {
+            // The table stays ACTIVE.
             let table = self.find_mut(args)?;
-            table.need_settled()?;
-            table.deletion_protection = enabled;
-            table.protection_changed_ms = Some(ctx.now);
+            if maximum {
+                table.set_maximum(ctx, args)?
+            } else {
+                table.warm_up(ctx, args)?
+            }
             return Ok(json!({ "TableDescription": table.json(ctx) }));
         }
-        let (seconds, change) = if let Some(view) = stream {
+        let (seconds, change) = if args.get("SSESpecification").is_some() {
+            (ctx.world.timings.table_update, table.encryption_change(ctx, args)?)
+        } else if args.get("TableClass").is_some() {
+            (ctx.world.timings.table_update, table.class_change(ctx, args)?)
+        } else if let Some(view) = stream {
             (ctx.world.timings.table_update, table.stream_change(view)?)
         } else if let Some(index) = creates.first().or(deletes.first()) {
             if creates.len() + deletes.len() > 1 {
@@ -65,6 +83,14 @@ impl DynamoDb {
         Ok(json!({ "TableDescription": table.json(ctx) }))
     }
 
+    fn protect(&mut self, ctx: &Ctx, args: Args, enabled: bool) -> Answer {
+        let table = self.find_mut(args)?;
+        table.need_settled()?;
+        table.deletion_protection = enabled;
+        table.protection_changed_ms = Some(ctx.now);
+        Ok(json!({ "TableDescription": table.json(ctx) }))
+    }
+
     /// A change of throughput or billing mode and the seconds it takes.
     fn sizing(&self, ctx: &Ctx, args: Args, table: &Table, resized: &[Args]) -> Result<(f64, Change), Refusal> {
         let wanted = Capacity::parse(ctx, args)?;
@@ -80,7 +106,7 @@ impl DynamoDb {
                 return Err(invalid(format!("Only one global secondary index update per index is allowed: {name}")));
             }
         }
-        let on_demand = args.text("BillingMode").map_or(table.on_demand, |mode| mode == "PAY_PER_REQUEST");
+        let on_demand = create::billing_mode(args)?.unwrap_or(table.on_demand);
         if on_demand && (wanted.is_some() || !indexes.is_empty()) {
             return Err(invalid(
                 "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
@@ -129,6 +155,7 @@ impl DynamoDb {
             let created = create::global_index(ctx, index, table.on_demand)?;
             let mut attributes = table.attributes.clone();
             attributes.extend(create::attributes(args));
+            create::check_types(&attributes)?;
             if let Some((key, _)) = created.keys.iter().find(|(key, _)| !attributes.contains_key(key)) {
                 return Err(invalid(format!(
                     "Some index key attributes are not defined in AttributeDefinitions. Keys: [{key}]"
@@ -136,6 +163,7 @@ impl DynamoDb {
             }
             table.attributes = attributes;
             table.global.insert(name.clone(), created);
+            ctx.plane.build_index(&table.name, &name, ctx.now + millis(ctx.world.timings.index_create));
             (ctx.world.timings.index_create, Change::IndexCreated(name))
         };
         table.pending = Some((ctx.now + millis(seconds), change));
@@ -174,8 +202,12 @@ impl Table {
         wanted: Option<Capacity>,
         indexes: BTreeMap<String, Capacity>,
     ) -> Result<(f64, Change), Refusal> {
-        let seconds = ctx.world.timings.billing_mode_update;
         if on_demand {
+            // A table that has been on demand before switches within seconds.
+            let seconds = match self.was_on_demand {
+                true => f64::from(ctx.assumptions.billing_mode_again_seconds),
+                false => ctx.world.timings.billing_mode_update,
+            };
             if self.switches.iter().filter(|at| ctx.now - **at < DAY_MS).count() >= SWITCH_LIMIT {
                 return Err(limit(format!(
                     "Subscriber limit exceeded: a table can be switched to PAY_PER_REQUEST {SWITCH_LIMIT} times in 24 hours"
@@ -191,7 +223,7 @@ impl Table {
                 "ProvisionedThroughput must be specified for the table and every index when BillingMode is PROVISIONED",
             )
         })?;
-        Ok((seconds, Change::Billing { on_demand, table, indexes }))
+        Ok((ctx.world.timings.billing_mode_update, Change::Billing { on_demand, table, indexes }))
     }
 
     /// What the change adds to the account's provisioned (read, write) units.
@@ -208,6 +240,7 @@ impl Table {
 
     /// Books an accepted change against its budgets.
     fn book(&mut self, now_ms: i64, change: &Change) {
+        self.extras.book(now_ms, change);
         match change {
             Change::Throughput { table, indexes } => {
                 if let Some(wanted) = table {

@@ -8,12 +8,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Lambda, invalid, not_found, split_function};
+use super::{
+    Lambda, conflict, invalid, names, not_found,
+    settings::{Settings, starting_position},
+    tags,
+};
 use crate::twin::{
     Ctx, epoch,
     kinesis::{Kinesis, Status},
     millis,
-    plane::{MappingConfig, Start},
+    plane::{LastResult, MappingConfig, Start},
     wire::{Answer, Args, Cause, Refusal},
 };
 
@@ -35,24 +39,6 @@ impl State {
     }
 }
 
-/// What UpdateEventSourceMapping may change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Settings {
-    function: String,
-    function_arn: String,
-    batch_size: u32,
-    window_seconds: u32,
-    factor: u32,
-    max_retries: i64,
-    max_age_seconds: i64,
-    tumbling_seconds: u32,
-    bisect: bool,
-    response_types: Vec<String>,
-    on_failure: Option<String>,
-    filters: Vec<String>,
-    enabled: bool,
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Mapping {
     uuid: String,
@@ -65,32 +51,34 @@ pub(super) struct Mapping {
     settings: Settings,
     next: Option<Settings>,
     pub due_ms: Option<i64>,
+    created_ms: i64,
     modified_ms: i64,
     pub tags: BTreeMap<String, String>,
 }
 
+/// Mappings of one answer of ListEventSourceMappings (API reference).
+const PAGE: i64 = 100;
+
 impl Lambda {
     pub(super) fn create_mapping(&mut self, ctx: &mut Ctx, kinesis: &Kinesis, args: Args) -> Answer {
-        let (function, function_arn) = self.function(ctx, args)?;
+        let named = self.named(ctx, args)?;
         let source = args.text("EventSourceArn").ok_or_else(|| invalid("EventSourceArn is required"))?;
+        if source.split(':').nth(2) != Some("kinesis") {
+            return Err(invalid(format!("Unrecognized event source: {source}. The twin has Kinesis only.")));
+        }
         let (stream, _) = kinesis
             .by_source_arn(source)
             .filter(|(_, stream)| matches!(stream.status, Status::Active | Status::Updating))
             .ok_or_else(|| invalid(format!("Stream not found: {source}")))?;
         let (position, position_ms) = starting_position(ctx, args)?;
-        let mut settings = Settings::new(function, function_arn);
-        settings.change(args)?;
-        let twin = self.mappings.values().find(|mapping| mapping.is_same(source, &settings.function_arn));
-        if let Some(twin) = twin {
-            return Err(Refusal::new(
-                409,
-                "ResourceConflictException",
-                format!(
-                    "The event source arn (\" {source} \") and function (\" {} \") provided mapping already exists. \
-                     Please update or delete the existing mapping with UUID {}",
-                    settings.function, twin.uuid
-                ),
-            ));
+        let mut settings = Settings::new(named);
+        settings.change(ctx, args)?;
+        let tags = args.map("Tags");
+        tags::check(&tags)?;
+        self.need_alone(source, &settings, "")?;
+        let most = ctx.assumptions.mappings_maximum;
+        if self.mappings.len() >= most {
+            return Err(invalid(format!("The twin keeps at most {most} event source mappings.")));
         }
         let uuid = ctx.ids.resource();
         let mapping = Mapping {
@@ -104,47 +92,75 @@ impl Lambda {
             settings,
             next: None,
             due_ms: Some(ctx.now + millis(ctx.world.timings.mapping_create)),
+            created_ms: ctx.now,
             modified_ms: ctx.now,
-            tags: args.map("Tags"),
+            tags,
         };
-        let output = mapping.json();
+        let output = mapping.json(ctx, false);
         self.mappings.insert(uuid, mapping);
         Ok(output)
     }
 
-    pub(super) fn get_mapping(&self, args: Args) -> Answer {
-        let mapping = self.mappings.get(args.need_text("UUID")?);
-        mapping.map(Mapping::json).ok_or_else(|| not_found("The resource you requested does not exist."))
+    /// Refuses a second mapping of one source and function.
+    fn need_alone(&self, source: &str, settings: &Settings, uuid: &str) -> Result<(), Refusal> {
+        let mut others = self.mappings.values().filter(|mapping| mapping.uuid != uuid);
+        let Some(twin) = others.find(|mapping| mapping.is_same(source, &settings.function_arn)) else { return Ok(()) };
+        Err(conflict(format!(
+            "The event source arn (\" {source} \") and function (\" {} \") provided mapping already exists. \
+             Please update or delete the existing mapping with UUID {}",
+            settings.function, twin.uuid
+        )))
     }
 
-    pub(super) fn list_mappings(&self, args: Args) -> Answer {
-        let at_most = args.ranged("MaxItems", 1, 10_000)?.unwrap_or(100).min(100) as usize;
+    pub(super) fn get_mapping(&self, ctx: &Ctx, args: Args) -> Answer {
+        let mapping = self.mappings.get(args.need_text("UUID")?);
+        let mapping = mapping.ok_or_else(|| not_found("The resource you requested does not exist."))?;
+        Ok(mapping.json(ctx, false))
+    }
+
+    pub(super) fn list_mappings(&self, ctx: &Ctx, args: Args) -> Answer {
+        let at_most = args.ranged("MaxItems", 1, 10_000)?.unwrap_or(PAGE).min(PAGE) as usize;
         let (source, marker) = (args.text("EventSourceArn"), args.text("Marker").unwrap_or_default());
-        let function = args.text("FunctionName").map(|given| split_function(given).0);
-        let rest: Vec<&Mapping> = self
+        if !marker.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-') {
+            return Err(invalid("Invalid marker."));
+        }
+        let function = args.text("FunctionName").map(|given| names::parse(ctx, given)).transpose()?;
+        if let Some(named) = function.as_ref().filter(|named| !self.functions.contains_key(&named.name)) {
+            return Err(not_found(format!("Function not found: {}", named.arn)));
+        }
+        let lag_ms = i64::from(ctx.assumptions.mapping_list_lag_seconds) * 1_000;
+        let mut rest = self
             .mappings
             .values()
+            .filter(|mapping| mapping.created_ms + lag_ms <= ctx.now)
             .filter(|mapping| source.is_none_or(|source| mapping.source_arn == source))
-            .filter(|mapping| function.is_none_or(|function| mapping.settings.function == function))
-            .filter(|mapping| mapping.uuid.as_str() > marker)
-            .collect();
-        let page: Vec<&&Mapping> = rest.iter().take(at_most).collect();
-        let mut output =
-            json!({ "EventSourceMappings": page.iter().map(|mapping| mapping.json()).collect::<Vec<_>>() });
-        if let Some(last) = page.last().filter(|_| rest.len() > at_most) {
+            .filter(|mapping| {
+                function.as_ref().is_none_or(|named| match named.qualifier {
+                    Some(_) => mapping.settings.function_arn == named.arn,
+                    None => mapping.settings.function == named.name,
+                })
+            })
+            .filter(|mapping| mapping.uuid.as_str() > marker);
+        let page: Vec<&Mapping> = rest.by_ref().take(at_most).collect();
+        let mappings: Vec<Value> = page.iter().map(|mapping| mapping.json(ctx, true)).collect();
+        let mut output = json!({ "EventSourceMappings": mappings });
+        if let Some(last) = page.last().filter(|_| rest.next().is_some()) {
             output["NextMarker"] = json!(last.uuid);
         }
         Ok(output)
     }
 
     pub(super) fn update_mapping(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
-        let function = args.get("FunctionName").map(|_| self.function(ctx, args)).transpose()?;
+        let named = args.get("FunctionName").map(|_| self.named(ctx, args)).transpose()?;
         let mapping = self.settled_mapping(args, "update")?;
         let mut next = mapping.settings.clone();
-        if let Some((name, arn)) = function {
-            (next.function, next.function_arn) = (name, arn);
+        if let Some(named) = named {
+            (next.function, next.qualifier, next.function_arn) = (named.name, named.qualifier, named.arn);
         }
-        next.change(args)?;
+        next.change(ctx, args)?;
+        let (source, uuid) = (mapping.source_arn.clone(), mapping.uuid.clone());
+        self.need_alone(&source, &next, &uuid)?;
+        let mapping = self.settled_mapping(args, "update")?;
         mapping.state = match (mapping.settings.enabled, next.enabled) {
             (true, false) => State::Disabling,
             (false, true) => State::Enabling,
@@ -154,7 +170,7 @@ impl Lambda {
         mapping.due_ms = Some(ctx.now + millis(ctx.world.timings.mapping_update));
         mapping.modified_ms = ctx.now;
         mapping.poll(ctx, false);
-        Ok(mapping.json())
+        Ok(mapping.json(ctx, false))
     }
 
     pub(super) fn delete_mapping(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
@@ -163,7 +179,7 @@ impl Lambda {
         mapping.due_ms = Some(ctx.now + millis(ctx.world.timings.mapping_delete));
         mapping.modified_ms = ctx.now;
         mapping.poll(ctx, false);
-        Ok(mapping.json())
+        Ok(mapping.json(ctx, false))
     }
 
     fn settled_mapping(&mut self, args: Args, verb: &str) -> Result<&mut Mapping, Refusal> {
@@ -216,9 +232,12 @@ impl Mapping {
             ("LATEST", _) => Start::Latest,
             _ => Start::TrimHorizon,
         };
+        let consumer = self.source_arn.split_once("/consumer/").map(|(_, rest)| rest);
         let config = MappingConfig {
             stream: self.stream.clone(),
             function: settings.function.clone(),
+            qualifier: settings.qualifier.clone(),
+            consumer: consumer.and_then(|rest| rest.split(':').next()).map(str::to_owned),
             batch_size: settings.batch_size,
             window_ms: i64::from(settings.window_seconds) * 1000,
             parallelization_factor: settings.factor,
@@ -226,130 +245,36 @@ impl Mapping {
             max_retries: settings.max_retries,
             max_age_s: settings.max_age_seconds,
             bisect: settings.bisect,
+            reports_failures: settings.reports_failures,
+            tumbling_ms: i64::from(settings.tumbling_seconds) * 1_000,
+            on_failure: settings.on_failure.is_some(),
+            filters: settings.filters.clone(),
+            counts_events: settings.counts_events,
             enabled,
-            consumer: None,
         };
         ctx.plane.put_mapping(&self.uuid, config);
     }
 
-    fn json(&self) -> Value {
-        let settings = &self.settings;
-        let result = if settings.enabled && self.state != State::Creating { "OK" } else { "No records processed" };
-        let mut value = json!({
-            "UUID": self.uuid,
-            "EventSourceMappingArn": self.arn,
-            "EventSourceArn": self.source_arn,
-            "FunctionArn": settings.function_arn,
-            "StartingPosition": self.position,
-            "BatchSize": settings.batch_size,
-            "MaximumBatchingWindowInSeconds": settings.window_seconds,
-            "ParallelizationFactor": settings.factor,
-            "MaximumRetryAttempts": settings.max_retries,
-            "MaximumRecordAgeInSeconds": settings.max_age_seconds,
-            "TumblingWindowInSeconds": settings.tumbling_seconds,
-            "BisectBatchOnFunctionError": settings.bisect,
-            "FunctionResponseTypes": settings.response_types,
-            "DestinationConfig": { "OnFailure": {} },
-            "LastModified": epoch(self.modified_ms),
-            "LastProcessingResult": result,
-            "State": format!("{:?}", self.state),
-            "StateTransitionReason": "User action",
-        });
+    fn json(&self, ctx: &Ctx, listed: bool) -> Value {
+        let result = match ctx.plane.last_result(&self.uuid) {
+            LastResult::None => "No records processed",
+            LastResult::Ok => "OK",
+            LastResult::Failed => "PROBLEM: Function call failed",
+            LastResult::Throttled => "PROBLEM: Function call throttled",
+            LastResult::NoFunction => "PROBLEM: Function not found",
+        };
+        let mut value = self.settings.json(listed);
+        value["UUID"] = json!(self.uuid);
+        value["EventSourceMappingArn"] = json!(self.arn);
+        value["EventSourceArn"] = json!(self.source_arn);
+        value["StartingPosition"] = json!(self.position);
+        value["LastModified"] = epoch(self.modified_ms);
+        value["LastProcessingResult"] = json!(result);
+        value["State"] = json!(format!("{:?}", self.state));
+        value["StateTransitionReason"] = json!("User action");
         if let Some(at) = self.position_ms {
             value["StartingPositionTimestamp"] = epoch(at);
         }
-        if let Some(destination) = &settings.on_failure {
-            value["DestinationConfig"]["OnFailure"]["Destination"] = json!(destination);
-        }
-        if !settings.filters.is_empty() {
-            let filters: Vec<Value> = settings.filters.iter().map(|pattern| json!({ "Pattern": pattern })).collect();
-            value["FilterCriteria"] = json!({ "Filters": filters });
-        }
         value
     }
-}
-
-impl Settings {
-    /// AWS's defaults for Kinesis.
-    fn new(function: String, function_arn: String) -> Self {
-        Self {
-            function,
-            function_arn,
-            batch_size: 100,
-            window_seconds: 0,
-            factor: 1,
-            max_retries: -1,
-            max_age_seconds: -1,
-            tumbling_seconds: 0,
-            bisect: false,
-            response_types: Vec::new(),
-            on_failure: None,
-            filters: Vec::new(),
-            enabled: true,
-        }
-    }
-
-    /// (parallelization factor, batch size), the values a scaler changes.
-    fn scaled(&self) -> (u64, u64) {
-        (self.factor.into(), self.batch_size.into())
-    }
-
-    /// Takes over the members that are present, each inside its range (Kinesis parameters, Lambda guide).
-    fn change(&mut self, args: Args) -> Result<(), Refusal> {
-        let counts = [
-            ("BatchSize", 1, 10_000, &mut self.batch_size),
-            ("MaximumBatchingWindowInSeconds", 0, 300, &mut self.window_seconds),
-            ("ParallelizationFactor", 1, 10, &mut self.factor),
-            ("TumblingWindowInSeconds", 0, 900, &mut self.tumbling_seconds),
-        ];
-        for (member, low, high, field) in counts {
-            if let Some(value) = args.ranged(member, low, high)? {
-                *field = value as u32;
-            }
-        }
-        if let Some(retries) = args.ranged("MaximumRetryAttempts", -1, 10_000)? {
-            self.max_retries = retries;
-        }
-        if let Some(age) = args.ranged("MaximumRecordAgeInSeconds", -1, 604_800)? {
-            if (0..60).contains(&age) {
-                return Err(invalid("MaximumRecordAgeInSeconds must be -1 or between 60 and 604800."));
-            }
-            self.max_age_seconds = age;
-        }
-        self.bisect = args.flag("BisectBatchOnFunctionError").unwrap_or(self.bisect);
-        self.enabled = args.flag("Enabled").unwrap_or(self.enabled);
-        if args.get("FunctionResponseTypes").is_some() {
-            self.response_types = args.texts("FunctionResponseTypes").map(str::to_owned).collect();
-        }
-        if let Some(failure) = args.at("DestinationConfig").and_then(|config| config.at("OnFailure")) {
-            self.on_failure = failure.text("Destination").filter(|arn| !arn.is_empty()).map(str::to_owned);
-        }
-        if let Some(criteria) = args.at("FilterCriteria") {
-            self.filters =
-                criteria.list("Filters").filter_map(|filter| filter.text("Pattern")).map(str::to_owned).collect();
-        }
-        Ok(())
-    }
-}
-
-fn starting_position(ctx: &Ctx, args: Args) -> Result<(String, Option<i64>), Refusal> {
-    let position = args.text("StartingPosition");
-    let position = position.ok_or_else(|| invalid("StartingPosition is required for Kinesis event sources."))?;
-    // Epoch seconds, as the API carries times.
-    let at = args.get("StartingPositionTimestamp").and_then(Value::as_f64).map(millis);
-    match (position, at) {
-        ("TRIM_HORIZON" | "LATEST", None) | ("AT_TIMESTAMP", Some(_)) => {}
-        ("AT_TIMESTAMP", None) => return Err(invalid("StartingPositionTimestamp is required with AT_TIMESTAMP.")),
-        ("TRIM_HORIZON" | "LATEST", Some(_)) => {
-            return Err(invalid("StartingPositionTimestamp is allowed with AT_TIMESTAMP only."));
-        }
-        _ => {
-            let set = "satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]";
-            return Err(Refusal::constraint(position, "startingPosition", set));
-        }
-    }
-    if at.is_some_and(|at| at > ctx.now) {
-        return Err(invalid("StartingPositionTimestamp must not be in the future."));
-    }
-    Ok((position.to_owned(), at))
 }

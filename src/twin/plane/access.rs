@@ -86,7 +86,13 @@ impl Plane {
             return Err(PutRefused::Throttled(number));
         }
         self.payload_bytes += memory;
-        Ok((number, shard.store(now, payload)))
+        let position = shard.store(now, payload);
+        for (id, mapping) in &mut self.mappings {
+            if mapping.config.consumer.is_some() && mapping.config.stream == stream {
+                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+            }
+        }
+        Ok((number, position))
     }
 
     /// Counts a PutRecord call in the metrics.

@@ -40,6 +40,59 @@ pub struct MappingConfig {
     pub enabled: bool,
     /// The fan-out consumer it reads through, by name; `None` shares the stream's GetRecords limits.
     pub consumer: Option<String>,
+    /// Alias the function is invoked by; its metrics appear under it too.
+    pub qualifier: Option<String>,
+    /// Whether it looks at `batchItemFailures` in the function's answer.
+    pub reports_failures: bool,
+    /// Length of a tumbling window in milliseconds; 0: none.
+    pub tumbling_ms: i64,
+    /// Whether given-up records go to a destination.
+    pub on_failure: bool,
+    /// Filter patterns; a record that matches none of them is done without an invocation.
+    pub filters: Vec<String>,
+    /// Whether it publishes the EventCount metrics.
+    pub counts_events: bool,
+}
+
+impl Default for MappingConfig {
+    /// Lambda's defaults for Kinesis, from the oldest record on; stream and function without a name.
+    fn default() -> Self {
+        Self {
+            stream: String::new(),
+            function: String::new(),
+            batch_size: 100,
+            window_ms: 0,
+            parallelization_factor: 1,
+            starting_position: Start::TrimHorizon,
+            max_retries: -1,
+            max_age_s: -1,
+            bisect: false,
+            enabled: true,
+            consumer: None,
+            qualifier: None,
+            reports_failures: false,
+            tumbling_ms: 0,
+            on_failure: false,
+            filters: Vec::new(),
+            counts_events: false,
+        }
+    }
+}
+
+/// What came of a mapping's latest attempt to invoke its function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LastResult {
+    /// There was none.
+    #[default]
+    None,
+    /// The function succeeded.
+    Ok,
+    /// It failed.
+    Failed,
+    /// Its concurrency did not allow it.
+    Throttled,
+    /// The function does not exist.
+    NoFunction,
 }
 
 /// A table as the data plane needs it.

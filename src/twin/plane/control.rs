@@ -1,13 +1,15 @@
 //! What the control plane does to the data plane. Each call takes effect at the plane's present moment.
 
-use super::config::{MappingConfig, ShardView, Start, TableConfig};
+use super::config::{LastResult, MappingConfig, ShardView, TableConfig};
+use super::function::Function;
 use super::reader::Mapping;
 use super::rng::Rng;
 use super::stream::Stream;
 use super::stream_metrics::Level;
-use super::table::Table;
+use super::table::{Api, Draw, Table, Throttle};
 use super::totals::MappingTotals;
 use super::{Event, Plane};
+use crate::twin::world::FunctionModel;
 
 impl Plane {
     /// Opens a stream with even shards. Does nothing when it exists.
@@ -99,6 +101,9 @@ impl Plane {
         for id in self.on_stream(name) {
             if let (Some(mapping), Some(stream)) = (self.mappings.get_mut(&id), self.streams.get(name)) {
                 mapping.add_shards(stream);
+                // Tumbling windows end with their shard.
+                let windows = mapping.readers.keys().filter(|_| mapping.config.tumbling_ms > 0);
+                self.agenda.extend(windows.map(|shard| (now, Event::Wake(id, *shard))));
             }
             self.settle(id);
         }
@@ -143,7 +148,46 @@ impl Plane {
             self.attach(id);
             id
         };
+        if let Some(mapping) = self.mappings.get_mut(&id) {
+            mapping.count_events(&mut self.metrics);
+            let (name, qualifier) = (&mapping.config.function, mapping.config.qualifier.as_ref());
+            if let (Some(function), Some(qualifier)) = (self.functions.get_mut(name), qualifier) {
+                function.qualify(name, qualifier, &mut self.metrics);
+            }
+        }
         self.pump_all(id);
+    }
+
+    /// What came of a mapping's latest attempt to invoke its function.
+    pub fn last_result(&self, uuid: &str) -> LastResult {
+        let mut mappings = self.mappings.values();
+        let found = mappings.find(|mapping| mapping.uuid.as_deref() == Some(uuid));
+        found.map(|mapping| mapping.last).unwrap_or_default()
+    }
+
+    /// Adds a function, or replaces its behaviour.
+    pub fn put_function(&mut self, name: &str, model: &FunctionModel, racers: u32) {
+        let mut function = Function::new(name, model, racers, self.seed, &mut self.metrics);
+        function.running = self.functions.get(name).map_or(0, |before| before.running);
+        for mapping in self.mappings.values().filter(|mapping| mapping.config.function == name) {
+            if let Some(qualifier) = &mapping.config.qualifier {
+                function.qualify(name, qualifier, &mut self.metrics);
+            }
+        }
+        self.functions.insert(name.to_owned(), function);
+        self.totals.functions.entry(name.to_owned()).or_default();
+    }
+
+    /// Changes a function's timeout (seconds) and memory (MB), for invocations from now on.
+    pub fn set_function(&mut self, name: &str, timeout_seconds: u32, memory_mb: u32) {
+        if let Some(function) = self.functions.get_mut(name) {
+            (function.model.timeout_seconds, function.model.memory_mb) = (timeout_seconds, memory_mb);
+        }
+    }
+
+    /// Removes a function: its invocations in flight fail, and mappings cannot invoke it.
+    pub fn remove_function(&mut self, name: &str) {
+        self.functions.remove(name);
     }
 
     /// Removes a mapping; invocations in flight end without effect on it.
@@ -162,7 +206,7 @@ impl Plane {
     #[allow(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn create_table(&mut self, name: &str, table: TableConfig) {
         if !self.tables.contains_key(name) {
-            let created = Table::new(name, &table, &mut self.metrics, self.now_ms);
+            let created = Table::new(name, &table, self.table_quota, &mut self.metrics, self.now_ms);
             self.tables.insert(name.to_owned(), created);
             self.totals.tables.entry(name.to_owned()).or_default();
         }
@@ -187,6 +231,53 @@ impl Plane {
         if let Some(found) = self.tables.get_mut(table) {
             found.add_index(table, index, (read, write), &mut self.metrics, self.now_ms);
         }
+    }
+
+    /// A global secondary index is being built until `until_ms`.
+    pub(in crate::twin) fn build_index(&mut self, table: &str, index: &str, until_ms: i64) {
+        if let Some(found) = self.tables.get_mut(table) {
+            found.build_index(table, index, self.now_ms, until_ms, &mut self.metrics);
+        }
+    }
+
+    /// On-demand maxima and warm throughput of a table or index, each (read, write) in units per second.
+    pub(in crate::twin) fn set_on_demand_limits(
+        &mut self,
+        table: &str,
+        index: Option<&str>,
+        maximum: (Option<u64>, Option<u64>),
+        warm: (u64, u64),
+    ) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.set_on_demand_limits(index, maximum, warm, self.now_ms);
+        }
+    }
+
+    /// The account's quotas of units per second, for one table and for all; for tables created later.
+    pub(in crate::twin) fn set_table_quotas(&mut self, table: u64, account: u64) {
+        (self.table_quota, self.account_quota) = (table, account);
+    }
+
+    /// Consumes for one item of a request over the wire, or says everything that refuses it. A table the plane
+    /// does not have refuses nothing.
+    pub(in crate::twin) fn draw(&mut self, table: &str, draw: Draw) -> Result<(), Vec<Throttle>> {
+        match (self.tables.get_mut(table), self.totals.tables.get_mut(table)) {
+            (Some(table), Some(totals)) => table.draw(draw, self.now_ms, &mut self.metrics, totals),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a request over the wire: what it took in milliseconds, or that all of it was throttled.
+    pub(in crate::twin) fn count_request(&mut self, table: &str, api: Api, latency_ms: Option<u32>) {
+        if let Some(table) = self.tables.get(table) {
+            table.count(api, latency_ms, self.now_ms, &mut self.metrics);
+        }
+    }
+
+    /// Adds one sample to a metric that has no series kept at hand.
+    pub(in crate::twin) fn note(&mut self, namespace: &str, metric: &str, dims: &[(&str, &str)], value: f64) {
+        let series = self.metrics.series(namespace, metric, dims);
+        self.metrics.add(series, self.now_ms, value, 1);
     }
 
     /// Removes a global secondary index.
@@ -252,15 +343,8 @@ impl Plane {
 fn external(stream: &str) -> MappingConfig {
     MappingConfig {
         stream: stream.to_owned(),
-        function: String::new(),
         batch_size: 10_000,
-        window_ms: 0,
         parallelization_factor: 0,
-        starting_position: Start::TrimHorizon,
-        max_retries: -1,
-        max_age_s: -1,
-        bisect: false,
-        enabled: true,
-        consumer: None,
+        ..MappingConfig::default()
     }
 }

@@ -9,8 +9,8 @@ use super::metrics::{MetricStore, SeriesId};
 use super::producer::Class;
 use super::reader::Batch;
 use super::rng::Rng;
-use super::table::Demand;
-use crate::twin::world::{FunctionModel, Operation, Per};
+use super::table::{Api, Demand};
+use crate::twin::world::{FunctionModel, Operation, OperationKind, Per};
 
 /// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
 const SDK_RETRIES: u32 = 10;
@@ -27,6 +27,47 @@ pub(super) struct Series {
     pub duration: SeriesId,
     pub iterator_age: SeriesId,
     pub concurrent: SeriesId,
+    pub destination_failures: SeriesId,
+}
+
+impl Series {
+    fn new(metrics: &mut MetricStore, dims: &[(&str, &str)]) -> Self {
+        let mut series = |metric: &str| metrics.series("AWS/Lambda", metric, dims);
+        Self {
+            invocations: series("Invocations"),
+            errors: series("Errors"),
+            throttles: series("Throttles"),
+            duration: series("Duration"),
+            iterator_age: series("IteratorAge"),
+            concurrent: series("ConcurrentExecutions"),
+            destination_failures: series("DestinationDeliveryFailures"),
+        }
+    }
+}
+
+/// The Region's totals, which have no dimension.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Account {
+    pub series: Series,
+    unreserved: SeriesId,
+}
+
+impl Account {
+    pub(super) fn new(metrics: &mut MetricStore) -> Self {
+        let unreserved = metrics.series("AWS/Lambda", "UnreservedConcurrentExecutions", &[]);
+        Self { series: Series::new(metrics, &[]), unreserved }
+    }
+
+    /// Samples the concurrency of all functions.
+    pub(super) fn count_running(&self, functions: &BTreeMap<String, Function>, now: i64, metrics: &mut MetricStore) {
+        let all: u32 = functions.values().map(|function| function.running).sum();
+        let unreserved = functions.values().filter(|function| function.reserved.is_none());
+        let unreserved: u32 = unreserved.map(|function| function.running).sum();
+        if all > 0 {
+            metrics.add(self.series.concurrent, now, f64::from(all), 1);
+            metrics.add(self.unreserved, now, f64::from(unreserved), 1);
+        }
+    }
 }
 
 /// A function.
@@ -36,6 +77,8 @@ pub(super) struct Function {
     pub reserved: Option<u32>,
     pub running: u32,
     pub series: Series,
+    /// Metrics of the function as invoked by an alias.
+    pub qualified: BTreeMap<String, Series>,
     pub rng: Rng,
 }
 
@@ -46,17 +89,40 @@ impl Function {
         for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
             operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
         }
-        let mut series = |metric: &str| metrics.series("AWS/Lambda", metric, &[("FunctionName", name)]);
-        let series = Series {
-            invocations: series("Invocations"),
-            errors: series("Errors"),
-            throttles: series("Throttles"),
-            duration: series("Duration"),
-            iterator_age: series("IteratorAge"),
-            concurrent: series("ConcurrentExecutions"),
-        };
+        let series = Series::new(metrics, &[("FunctionName", name)]);
         let rng = Rng::new(seed, &format!("function/{name}"));
-        Self { reserved: model.reserved_concurrency, model, running: 0, series, rng }
+        Self { reserved: model.reserved_concurrency, model, running: 0, series, qualified: BTreeMap::new(), rng }
+    }
+
+    /// Keeps metrics of an alias from now on.
+    pub(super) fn qualify(&mut self, name: &str, qualifier: &str, metrics: &mut MetricStore) {
+        let resource = format!("{name}:{qualifier}");
+        let series = Series::new(metrics, &[("FunctionName", name), ("Resource", &resource)]);
+        self.qualified.insert(qualifier.to_owned(), series);
+    }
+
+    /// The metrics an invocation counts in: the function's and, by an alias, the alias's.
+    pub(super) fn counted(&self, qualifier: Option<&String>) -> impl Iterator<Item = Series> + use<> {
+        [Some(self.series), qualifier.and_then(|qualifier| self.qualified.get(qualifier)).copied()]
+            .into_iter()
+            .flatten()
+    }
+
+    /// How many records of the batch come before its first poison record; `None` when it has none.
+    pub(super) fn before_poison(&self, batch: &Batch) -> Option<u64> {
+        let every = self.model.poison_every;
+        if every == 0 {
+            return None;
+        }
+        let mut before = 0;
+        for piece in &batch.pieces {
+            let first = every - 1 - piece.seq % every;
+            if first < u64::from(piece.count) {
+                return Some(before + first);
+            }
+            before += u64::from(piece.count);
+        }
+        None
     }
 
     /// Time of an invocation's own work, in milliseconds; at least one.
@@ -122,6 +188,7 @@ pub(super) struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Invocation {
     pub function: String,
+    pub qualifier: Option<String>,
     pub mapping: u32,
     pub shard: u32,
     pub slot: u32,
@@ -154,7 +221,7 @@ impl Invocation {
 }
 
 /// The request that an operation makes for a group.
-pub(super) fn demand(operation: &Operation, group: u32) -> Demand {
+pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32) -> Demand {
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in operation.key.bytes() {
         key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -162,5 +229,10 @@ pub(super) fn demand(operation: &Operation, group: u32) -> Demand {
     if operation.key_per_group {
         key = key.wrapping_add(u64::from(group) + 1);
     }
-    Demand { write: operation.kind.is_write(), bytes: operation.item_bytes, key }
+    let api = match operation.kind {
+        OperationKind::Get => Api::GetItem,
+        OperationKind::Put => Api::PutItem,
+        OperationKind::Update => Api::UpdateItem,
+    };
+    Demand { api, bytes: operation.item_bytes, key, latency_ms }
 }

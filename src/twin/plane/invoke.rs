@@ -1,20 +1,21 @@
 //! Invocations: when a slot starts one, what it asks of tables, how it ends.
-//!
-//! A failed batch is retried whole. Requests it made before it failed are not undone.
 
 use super::function::{self, Invocation};
-use super::reader::{Batch, Slot};
-use super::{Event, MINUTE_MS, Plane};
+use super::outcome::Sink;
+use super::reader::{Batch, Reader};
+use super::{Event, LastResult, MINUTE_MS, Plane};
 
 /// Pause before a failed batch is tried again. Assumption: AWS does not publish its back-off.
-const RETRY_MS: i64 = 1_000;
+pub(super) const RETRY_MS: i64 = 1_000;
 /// Random part of the pause after an invocation was refused for concurrency. Assumption.
 const THROTTLE_SPREAD_MS: u64 = 500;
 
 /// How an invocation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Success,
+    /// It reports the first record that failed: so many before it are done.
+    Partial(u64),
     Error,
     Timeout,
 }
@@ -26,10 +27,12 @@ impl Plane {
         let Some(mapping) = self.mappings.get_mut(&id) else { return };
         let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
         let config = &mapping.config;
-        let Some(slot) = mapping.readers.get_mut(&number).and_then(|reader| reader.slots.get_mut(index as usize))
-        else {
-            return;
-        };
+        let Some(reader) = mapping.readers.get_mut(&number) else { return };
+        let (caught_up, last) = stream.shards().get(&number).map_or((true, true), |shard| {
+            let caught_up = reader.cursor >= shard.tip();
+            (caught_up, caught_up && !shard.is_open())
+        });
+        let Some(slot) = reader.slots.get_mut(index as usize) else { return };
         // Only a batch that waits for its retry is held back; a batching window ends early when it is full.
         let held_back = slot.batch.is_some() && slot.wake.is_some_and(|wake| wake > now);
         if slot.is_running() || held_back {
@@ -37,13 +40,25 @@ impl Plane {
         }
         slot.wake = None;
         let expired = slot.give_up(now - stream.retention_ms());
-        let dropped = if config.max_age_s < 0 { 0 } else { slot.give_up(now - config.max_age_s * 1_000 - 1) };
+        let aged = if config.max_age_s < 0 { 0 } else { slot.give_up(now - config.max_age_s * 1_000 - 1) };
+        let dropped = aged + slot.oversized();
         if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
             totals.expired += expired;
-            totals.dropped += dropped;
+            let (function, metrics) = (self.functions.get(&config.function), &mut self.metrics);
+            let mut sink = Sink { config, events: mapping.events, rng: &mut mapping.rng, function, metrics };
+            sink.take(dropped, now, totals);
+        }
+        if config.tumbling_ms == 0 {
+            slot.window = None;
+        }
+        if slot.batch.is_none() && slot.closes(now, config.tumbling_ms, caught_up, last) {
+            slot.batch = Some(Batch { closing: true, ..Batch::default() });
         }
         if slot.batch.is_none() {
             if slot.queued == 0 {
+                if let Some(window) = slot.window.filter(|_| caught_up) {
+                    self.agenda.insert(((window + 1) * config.tumbling_ms, Event::Wake(id, number)));
+                }
                 return;
             }
             let due = slot.fetched + config.window_ms;
@@ -52,7 +67,7 @@ impl Plane {
                 self.agenda.insert((due, Event::Wake(id, number)));
                 return;
             }
-            slot.batch = Some(slot.take(config.batch_size));
+            slot.batch = Some(slot.take(config.batch_size, config.tumbling_ms));
             slot.fetched = now;
         }
         self.start(id, number, index);
@@ -63,54 +78,82 @@ impl Plane {
         let now = self.now_ms;
         let Some(mapping) = self.mappings.get_mut(&id) else { return };
         let name = &mapping.config.function;
-        let refused = !may_run(&self.functions, name, self.account_concurrency);
-        let (Some(function), Some(totals)) = (self.functions.get_mut(name), self.totals.functions.get_mut(name)) else {
-            return;
-        };
+        let (qualifier, refused) =
+            (mapping.config.qualifier.as_ref(), !may_run(&self.functions, name, self.account_concurrency));
         let slot = mapping.readers.get_mut(&number).and_then(|reader| reader.slots.get_mut(index as usize));
         let Some(slot) = slot else { return };
+        let Some(batch) = &mut slot.batch else { return };
+        if let Some(events) = mapping.events {
+            self.metrics.add(events.invoked, now, batch.count as f64, 1);
+        }
+        let (Some(function), Some(totals)) = (self.functions.get_mut(name), self.totals.functions.get_mut(name)) else {
+            mapping.last = LastResult::NoFunction;
+            slot.wake = Some(now + RETRY_MS);
+            self.agenda.insert((now + RETRY_MS, Event::Wake(id, number)));
+            return;
+        };
         if refused {
+            mapping.last = LastResult::Throttled;
             totals.throttles += 1;
-            self.metrics.add(function.series.throttles, now, 1.0, 1);
+            for series in function.counted(qualifier).chain([self.account.series]) {
+                self.metrics.add(series.throttles, now, 1.0, 1);
+            }
             let wake = now + RETRY_MS + mapping.rng.below(THROTTLE_SPREAD_MS) as i64;
             slot.wake = Some(wake);
             self.agenda.insert((wake, Event::Wake(id, number)));
             return;
         }
-        let Some(batch) = &mut slot.batch else { return };
         let invocation = self.next_invocation;
         self.next_invocation += 1;
         batch.running = Some(invocation);
         function.running += 1;
         totals.invocations += 1;
         totals.max_concurrent = totals.max_concurrent.max(function.running);
-        self.metrics.add(function.series.concurrent, now, f64::from(function.running), 1);
-        let age = batch.pieces.last().map_or(0, |piece| now - piece.at);
-        self.metrics.add(function.series.iterator_age, now, age as f64, 1);
-        if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
-            let worst = totals.iterator_age_ms.entry(now - now.rem_euclid(MINUTE_MS)).or_default();
-            *worst = (*worst).max(age);
+        let age = batch.pieces.last().map(|piece| now - piece.at);
+        for series in function.counted(qualifier) {
+            self.metrics.add(series.concurrent, now, f64::from(function.running), 1);
+        }
+        if let Some(age) = age {
+            for series in function.counted(qualifier).chain([self.account.series]) {
+                self.metrics.add(series.iterator_age, now, age as f64, 1);
+            }
+            if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+                let worst = totals.iterator_age_ms.entry(now - now.rem_euclid(MINUTE_MS)).or_default();
+                *worst = (*worst).max(age);
+            }
         }
         let mut runs = function.program(batch);
         runs.reverse();
         let deadline = now + i64::from(function.model.timeout_seconds) * 1_000;
         let next = (now + function.work_ms(batch.count)).min(deadline);
-        let (function, mapping, shard, slot) = (name.clone(), id, number, index);
-        let state = Invocation { function, mapping, shard, slot, started: now, deadline, runs, operation: 0, tries: 0 };
+        let (function, qualifier, mapping, shard, slot) = (name.clone(), qualifier.cloned(), id, number, index);
+        let state = Invocation {
+            function,
+            qualifier,
+            mapping,
+            shard,
+            slot,
+            started: now,
+            deadline,
+            runs,
+            operation: 0,
+            tries: 0,
+        };
         self.invocations.insert(invocation, state);
         self.agenda.insert((next, Event::Invoke(invocation)));
+        self.account.count_running(&self.functions, now, &mut self.metrics);
     }
 
     /// An invocation makes its next request, or ends.
     pub(super) fn move_on(&mut self, id: u64) {
         let now = self.now_ms;
         let Some(invocation) = self.invocations.get_mut(&id) else { return };
-        let Some(function) = self.functions.get_mut(&invocation.function) else { return };
+        let Some(function) = self.functions.get_mut(&invocation.function) else { return self.end(id, End::Error) };
         if now >= invocation.deadline {
             return self.end(id, End::Timeout);
         }
         let Some(run) = invocation.runs.last() else {
-            let end = if function.fails() { End::Error } else { End::Success };
+            let end = if function.fails() { End::Error } else { self.verdict(id) };
             return self.end(id, end);
         };
         let access = function.model.tables.get(run.access as usize);
@@ -122,7 +165,7 @@ impl Plane {
         };
         let mut next = now + i64::from(access.latency_ms);
         let operations = access.operations.len();
-        if table.request(function::demand(operation, run.group), now, &mut self.metrics, totals) {
+        if table.request(function::demand(operation, run.group, access.latency_ms), now, &mut self.metrics, totals) {
             invocation.step(operations);
         } else {
             invocation.tries += 1;
@@ -134,6 +177,23 @@ impl Plane {
         self.agenda.insert((next.min(invocation.deadline), Event::Invoke(id)));
     }
 
+    /// How an invocation ends that has done its work: poison records fail it, or are reported.
+    fn verdict(&self, id: u64) -> End {
+        let Some(invocation) = self.invocations.get(&id) else { return End::Error };
+        let (mapping, function) = (self.mappings.get(&invocation.mapping), self.functions.get(&invocation.function));
+        let (Some(mapping), Some(function)) = (mapping, function) else { return End::Success };
+        let slot = |reader: &Reader| {
+            reader.slots.get(invocation.slot as usize)?.batch.as_ref().map(|batch| function.before_poison(batch))
+        };
+        match mapping.readers.get(&invocation.shard).and_then(slot).flatten() {
+            None => End::Success,
+            Some(_) if !function.model.partial_batch_response => End::Error,
+            Some(done) if mapping.config.reports_failures => End::Partial(done),
+            // Lambda does not look at the answer.
+            Some(_) => End::Success,
+        }
+    }
+
     /// An invocation ends: its metrics, and what becomes of its batch.
     fn end(&mut self, id: u64, end: End) {
         let now = self.now_ms;
@@ -141,66 +201,22 @@ impl Plane {
         let name = &invocation.function;
         if let (Some(function), Some(totals)) = (self.functions.get_mut(name), self.totals.functions.get_mut(name)) {
             function.running = function.running.saturating_sub(1);
-            let failed = u64::from(end != End::Success);
+            let failed = u64::from(matches!(end, End::Error | End::Timeout));
             let duration = now - invocation.started;
             totals.errors += failed;
             totals.timeouts += u64::from(end == End::Timeout);
             totals.megabyte_ms += duration as u64 * u64::from(function.model.memory_mb);
             // AWS stamps these with the start and publishes them at the end.
-            let series = function.series;
-            self.metrics.add(series.invocations, invocation.started, 1.0, 1);
-            self.metrics.add(series.errors, invocation.started, failed as f64, 1);
-            self.metrics.add(series.throttles, invocation.started, 0.0, 1);
-            self.metrics.add(series.duration, invocation.started, duration as f64, 1);
-        }
-        self.settle_batch(id, &invocation, end == End::Success);
-        self.pump(invocation.mapping, invocation.shard);
-    }
-
-    fn settle_batch(&mut self, id: u64, invocation: &Invocation, success: bool) {
-        let Some(mapping) = self.mappings.get_mut(&invocation.mapping) else { return };
-        let config = &mapping.config;
-        let reader = mapping.readers.get_mut(&invocation.shard);
-        let slot = reader.and_then(|reader| reader.slots.get_mut(invocation.slot as usize));
-        let Some(slot) = slot.filter(|slot| slot.batch.as_ref().and_then(|batch| batch.running) == Some(id)) else {
-            return;
-        };
-        let Some(mut batch) = slot.batch.take() else { return };
-        let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) else { return };
-        totals.invocations += 1;
-        batch.running = None;
-        if success {
-            totals.delivered += batch.count;
-        } else if config.bisect && batch.count > 1 {
-            slot.batch = Some(first_half(batch, slot));
-        } else {
-            batch.attempts += 1;
-            if config.max_retries >= 0 && batch.attempts > config.max_retries {
-                totals.dropped += batch.count;
-            } else {
-                slot.batch = Some(batch);
+            for series in function.counted(invocation.qualifier.as_ref()).chain([self.account.series]) {
+                self.metrics.add(series.invocations, invocation.started, 1.0, 1);
+                self.metrics.add(series.errors, invocation.started, failed as f64, 1);
+                self.metrics.add(series.throttles, invocation.started, 0.0, 1);
+                self.metrics.add(series.duration, invocation.started, duration as f64, 1);
             }
         }
-        if slot.batch.is_some() {
-            let wake = self.now_ms + RETRY_MS;
-            slot.wake = Some(wake);
-            self.agenda.insert((wake, Event::Wake(invocation.mapping, invocation.shard)));
-        }
-        // The shard may be drained now although the mapping is paused.
-        self.settle(invocation.mapping);
+        self.settle_batch(id, &invocation, end);
+        self.pump(invocation.mapping, invocation.shard);
     }
-}
-
-/// Splits a failed batch: its first half is tried alone, the rest goes back to the front of the queue.
-fn first_half(batch: Batch, slot: &mut Slot) -> Batch {
-    let mut half = Slot::default();
-    let now = batch.pieces.first().map_or(0, |piece| piece.at);
-    let attempts = batch.attempts;
-    let size = (batch.count / 2).max(1) as u32;
-    batch.pieces.into_iter().for_each(|piece| half.push(piece, now));
-    let first = half.take(size);
-    slot.push_front(half.queue.into_iter().collect());
-    Batch { attempts, ..first }
 }
 
 /// Whether the function may start one more invocation.

@@ -6,9 +6,11 @@
 mod access;
 mod config;
 mod control;
+mod filter;
 mod function;
 mod invoke;
 mod metrics;
+mod outcome;
 mod payload;
 mod poll;
 mod producer;
@@ -24,16 +26,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use access::{Position, PutRefused, Received};
-pub(super) use stream::PUSH_LATENCY_MS;
-pub use config::{MappingConfig, ShardView, Start, TableConfig};
+pub use config::{LastResult, MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
+pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
-use function::{Function, Invocation};
+use function::{Account, Function, Invocation};
 use producer::ProducerState;
 use reader::{Mapping, State};
 use rng::Rng;
 use stream::Stream;
+pub use table::{Api, ThrottleCause};
+pub(super) use table::{Draw, Indexes, Throttle};
+
 use table::Table;
 
 use crate::twin::World;
@@ -69,9 +74,13 @@ pub struct Plane {
     mappings: BTreeMap<u32, Mapping>,
     next_mapping: u32,
     functions: BTreeMap<String, Function>,
+    account: Account,
     invocations: BTreeMap<u64, Invocation>,
     next_invocation: u64,
     tables: BTreeMap<String, Table>,
+    /// Units per second of one table and of all (DynamoDB quotas).
+    table_quota: u64,
+    account_quota: u64,
     metrics: MetricStore,
     totals: Totals,
     /// Memory the payloads of wire records take, refreshed each minute.
@@ -84,6 +93,7 @@ impl Plane {
         let now = world.start.as_millisecond();
         let mut metrics = MetricStore::default();
         let mut totals = Totals::default();
+        let account = Account::new(&mut metrics);
         let mut functions = BTreeMap::new();
         for (name, model) in &world.functions {
             functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
@@ -109,9 +119,12 @@ impl Plane {
             mappings: BTreeMap::new(),
             next_mapping: 0,
             functions,
+            account,
             invocations: BTreeMap::new(),
             next_invocation: 0,
             tables: BTreeMap::new(),
+            table_quota: 40_000,
+            account_quota: 80_000,
             metrics,
             totals,
             payload_bytes: 0,
@@ -154,8 +167,9 @@ impl Plane {
         &self.totals
     }
 
-    /// Checks that no record was made up or lost: offered = accepted + rejected for each stream, and
-    /// accepted = skipped + delivered + waiting + expired + dropped for each mapping that exists.
+    /// Checks that no record was made up or lost: offered = accepted + rejected for each stream, offered =
+    /// admitted + throttled for each table, and accepted = skipped + delivered + waiting + expired + dropped +
+    /// filtered for each mapping that exists.
     ///
     /// # Errors
     /// The equation that does not hold, with its numbers.
@@ -163,6 +177,11 @@ impl Plane {
         for (name, totals) in &self.totals.streams {
             if totals.offered != totals.accepted + totals.rejected {
                 return Err(format!("stream {name}: offered is not accepted + rejected: {totals:?}"));
+            }
+        }
+        for (name, totals) in &self.totals.tables {
+            if totals.offered != totals.requests + totals.throttled_requests {
+                return Err(format!("table {name}: offered is not admitted + throttled: {totals:?}"));
             }
         }
         for mapping in self.mappings.values() {
@@ -201,6 +220,13 @@ impl Plane {
                 }
             }
         }
+        let Some(producer) = self.producers.get(index as usize) else { return };
+        let pushed = |mapping: &Mapping| mapping.config.consumer.is_some();
+        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| pushed(mapping)) {
+            if mapping.config.stream == producer.stream() {
+                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+            }
+        }
     }
 
     /// The minute that ends now: zeros for idle tables, gauges, retention, housekeeping.
@@ -210,9 +236,11 @@ impl Plane {
         for table in self.tables.values_mut() {
             table.end_minute(now - MINUTE_MS, now, &mut self.metrics);
         }
+        self.account_gauges(now - MINUTE_MS);
         for function in self.functions.values().filter(|function| function.running > 0) {
             self.metrics.add(function.series.concurrent, now, f64::from(function.running), 1);
         }
+        self.account.count_running(&self.functions, now, &mut self.metrics);
         self.metrics.prune(now);
         let names: Vec<String> = self.streams.keys().cloned().collect();
         for name in names {
@@ -220,6 +248,32 @@ impl Plane {
         }
         if self.payload_bytes > 0 {
             self.payload_bytes = self.streams.values().map(Stream::payload_memory).sum();
+        }
+    }
+
+    /// The account's DynamoDB gauges, every five minutes while there are tables.
+    fn account_gauges(&mut self, minute: i64) {
+        if minute.rem_euclid(5 * MINUTE_MS) != 0 || self.tables.is_empty() {
+            return;
+        }
+        let (mut all, mut most) = ((0, 0), (0, 0));
+        for ((read, write), own) in self.tables.values().map(Table::provisioned) {
+            all = (all.0 + read, all.1 + write);
+            most = (most.0.max(own.0), most.1.max(own.1));
+        }
+        let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+        let (account, table) = (self.account_quota, self.table_quota);
+        for (direction, plural, all, most) in [("Read", "Reads", all.0, most.0), ("Write", "Writes", all.1, most.1)] {
+            let gauges = [
+                (format!("AccountMax{plural}"), account as f64),
+                (format!("AccountMaxTableLevel{plural}"), table as f64),
+                (format!("AccountProvisioned{direction}CapacityUtilization"), percent(all, account)),
+                (format!("MaxProvisionedTable{direction}CapacityUtilization"), percent(most, table)),
+            ];
+            for (metric, value) in gauges {
+                let series = self.metrics.series("AWS/DynamoDB", &metric, &[]);
+                self.metrics.add(series, minute, value, 1);
+            }
         }
     }
 

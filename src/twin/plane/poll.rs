@@ -3,7 +3,7 @@
 //! Caught up it polls once a second; behind, as often as its share of the shard's call rate allows.
 
 use super::reader::State;
-use super::stream::{CALL_RECORDS, CALLS_PER_SECOND};
+use super::stream::{CALL_RECORDS, CALLS_PER_SECOND, Cohort, PUSH_LATENCY_MS};
 use super::{Event, Plane};
 
 /// Base polling interval (Lambda guide: "at a base rate of once per second").
@@ -16,10 +16,16 @@ const AHEAD_RECORDS: u64 = 4_000;
 /// Random part of that pause. Assumption.
 const RETRY_SPREAD_MS: u64 = 800;
 
+/// Shortest time between two pushes to one reader. Assumption.
+const PUSH_PAUSE_MS: i64 = 10;
+
 impl Plane {
     /// A reader calls GetRecords, when that is still due.
     pub(super) fn poll(&mut self, id: u32, number: u32) {
         let now = self.now_ms;
+        if self.mappings.get(&id).is_some_and(|mapping| mapping.config.consumer.is_some()) {
+            return self.receive(id, number);
+        }
         let sharers = self.sharers(id);
         let Some(mapping) = self.mappings.get_mut(&id) else { return };
         let Some(stream) = self.streams.get_mut(&mapping.config.stream) else { return };
@@ -37,8 +43,8 @@ impl Plane {
             let caught_up = reader.cursor >= shard.tip();
             let age = last.filter(|_| !caught_up).map_or(0, |cohort| now - cohort.at);
             reader.earliest = now + if caught_up { turn.max(BASE_MS) } else { turn };
-            reader.distribute(&cohorts, now);
             stream.count_read(now, number, Some((&cohorts, age)), &mut self.metrics);
+            self.take_in(id, number, cohorts);
         } else {
             reader.earliest = now + RETRY_MS + mapping.rng.below(RETRY_SPREAD_MS) as i64;
             stream.count_read(now, number, None, &mut self.metrics);
@@ -49,10 +55,61 @@ impl Plane {
         self.pump(id, number);
     }
 
+    /// A reader with a fan-out consumer is sent what is due through its own pipe.
+    fn receive(&mut self, id: u32, number: u32) {
+        let now = self.now_ms;
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(consumer) = &mapping.config.consumer else { return };
+        let Some(stream) = self.streams.get_mut(&mapping.config.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.poll == Some(now)) else { return };
+        let Some(shard) = stream.shard_mut(number) else { return };
+        reader.poll = None;
+        reader.earliest = now + PUSH_PAUSE_MS;
+        let cohorts = shard.push_records(now, consumer, reader.cursor, CALL_RECORDS);
+        if let Some(last) = cohorts.last() {
+            reader.cursor = last.seq + u64::from(last.count);
+            let age = if reader.cursor < shard.tip() { now - last.at } else { 0 };
+            stream.count_push(now, number, consumer, (&cohorts, age), &mut self.metrics);
+        }
+        self.take_in(id, number, cohorts);
+        self.pump(id, number);
+    }
+
+    /// Fetched records pass the filters and are shared out over the slots.
+    fn take_in(&mut self, id: u32, number: u32, mut cohorts: Vec<Cohort>) {
+        let now = self.now_ms;
+        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let fetched: u64 = match mapping.events {
+            Some(_) => cohorts.iter().map(|cohort| u64::from(cohort.count)).sum(),
+            None => 0,
+        };
+        let mut filtered = 0;
+        if !mapping.config.filters.is_empty() {
+            let stream = self.streams.get(&mapping.config.stream);
+            let Some(shard) = stream.and_then(|stream| stream.shards().get(&number)) else { return };
+            let share = self.functions.get(&mapping.config.function).map_or(1.0, |found| found.model.filter_pass_share);
+            filtered = mapping.filter(&mut cohorts, shard, (share * 1_000_000.0).round() as u64);
+            if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+                totals.filtered += filtered;
+            }
+        }
+        if let Some(events) = mapping.events {
+            self.metrics.add(events.polled, now, fetched as f64, 1);
+            if !mapping.config.filters.is_empty() {
+                self.metrics.add(events.filtered, now, filtered as f64, 1);
+            }
+        }
+        if let Some(reader) = mapping.readers.get_mut(&number) {
+            reader.distribute(&cohorts, now);
+        }
+    }
+
     /// Readers that share the calls on the mapping's stream.
     fn sharers(&self, id: u32) -> i64 {
         let Some(mapping) = self.mappings.get(&id) else { return 1 };
-        let shares = |other: &&super::Mapping| other.config.enabled && other.config.stream == mapping.config.stream;
+        let shares = |other: &&super::Mapping| {
+            other.config.enabled && other.config.consumer.is_none() && other.config.stream == mapping.config.stream
+        };
         (self.mappings.values().filter(shares).count() as i64).max(1)
     }
 
@@ -91,7 +148,14 @@ impl Plane {
         }
         let room = !invokes || (reader.slots.len() == factor && reader.has_room(batch_size));
         if reader.poll.is_none() && room {
-            let at = reader.earliest.max(now);
+            let mut at = reader.earliest.max(now);
+            if mapping.config.consumer.is_some() {
+                // Nothing is asked for: what arrives is sent.
+                let Some(arrived) = shard.arrival(reader.cursor).filter(|_| reader.cursor < shard.tip()) else {
+                    return;
+                };
+                at = at.max(arrived + PUSH_LATENCY_MS);
+            }
             reader.poll = Some(at);
             self.agenda.insert((at, Event::Poll(id, number)));
         }

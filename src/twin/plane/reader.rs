@@ -3,14 +3,17 @@
 //!
 //! A record is in exactly one place: in the log ahead of the cursor, in a slot's queue, or in its batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{MappingConfig, Start};
+use super::Event;
+use super::config::{LastResult, MappingConfig, Start};
+use super::filter;
+use super::metrics::{MetricStore, SeriesId};
 use super::producer::Class;
 use super::rng::Rng;
-use super::stream::{CALL_RECORDS, Cohort, Shard, Stream};
+use super::stream::{CALL_RECORDS, Cohort, PUSH_LATENCY_MS, Shard, Stream};
 
 /// Bytes of records in one invocation: 6 MB of payload in base64 (Lambda quotas).
 const PAYLOAD_BYTES: u64 = 4_718_592;
@@ -24,6 +27,8 @@ pub(super) struct Batch {
     pub attempts: i64,
     /// The invocation in flight, if any.
     pub running: Option<u64>,
+    /// Has no records: it ends a tumbling window.
+    pub closing: bool,
 }
 
 /// One concurrent batch of a shard.
@@ -36,11 +41,33 @@ pub(super) struct Slot {
     pub wake: Option<i64>,
     /// When the oldest queued records were fetched.
     pub fetched: i64,
+    /// Number of the tumbling window whose state the function holds.
+    pub window: Option<i64>,
 }
 
 impl Slot {
     fn is_empty(&self) -> bool {
-        self.queued == 0 && self.batch.is_none()
+        self.queued == 0 && self.batch.is_none() && self.window.is_none()
+    }
+
+    /// Whether the tumbling window it holds is over: a later record waits, or the time has passed (or the shard
+    /// has ended, `last`) and nothing is left to fetch.
+    pub(super) fn closes(&self, now: i64, tumbling_ms: i64, caught_up: bool, last: bool) -> bool {
+        self.window.is_some_and(|window| match self.queue.front() {
+            Some(piece) => piece.at.div_euclid(tumbling_ms) != window,
+            None => caught_up && (last || now >= (window + 1) * tumbling_ms),
+        })
+    }
+
+    /// Takes records off the queue that fit no payload; returns how many.
+    pub(super) fn oversized(&mut self) -> u64 {
+        let mut count = 0;
+        while let Some(piece) = self.queue.front().filter(|piece| u64::from(piece.bytes_each) > PAYLOAD_BYTES) {
+            count += u64::from(piece.count);
+            self.queue.pop_front();
+        }
+        self.queued -= count;
+        count
     }
 
     fn held(&self) -> u64 {
@@ -75,11 +102,18 @@ impl Slot {
         self.queued >= u64::from(batch_size) || bytes() >= PAYLOAD_BYTES
     }
 
-    /// Takes the next batch from the queue.
-    pub(super) fn take(&mut self, batch_size: u32) -> Batch {
+    /// Takes the next batch from the queue, all of one tumbling window if there are any.
+    pub(super) fn take(&mut self, batch_size: u32, tumbling_ms: i64) -> Batch {
         let (mut records, mut bytes) = (u64::from(batch_size), PAYLOAD_BYTES);
         let mut batch = Batch::default();
+        if tumbling_ms > 0 {
+            self.window = self.queue.front().map(|piece| piece.at.div_euclid(tumbling_ms));
+        }
+        let window = self.window;
         while let Some(piece) = self.queue.front_mut() {
+            if tumbling_ms > 0 && Some(piece.at.div_euclid(tumbling_ms)) != window {
+                break;
+            }
             let fit = bytes / u64::from(piece.bytes_each.max(1));
             let count = u64::from(piece.count).min(records).min(fit);
             if count == 0 {
@@ -106,7 +140,7 @@ impl Slot {
             batch.pieces.retain(|piece| piece.at > moment);
             batch.count = batch.pieces.iter().map(|piece| u64::from(piece.count)).sum();
         }
-        if self.batch.as_ref().is_some_and(|batch| batch.count == 0) {
+        if self.batch.as_ref().is_some_and(|batch| batch.count == 0 && !batch.closing) {
             self.batch = None;
         }
         if self.queue.iter().any(|piece| piece.at <= moment) {
@@ -208,12 +242,87 @@ pub(super) struct Mapping {
     pub rng: Rng,
     /// What the counters of this mapping have to add up to, less the stream's accepted records.
     pub expected: i64,
+    /// What came of the latest attempt to invoke.
+    pub last: LastResult,
+    /// The EventCount metrics, when they are asked for.
+    pub events: Option<EventSeries>,
+    /// What rounding kept from passing the filter, in millionths of a record.
+    pass_carry: u64,
+}
+
+/// The EventCount metrics of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EventSeries {
+    pub polled: SeriesId,
+    pub filtered: SeriesId,
+    pub invoked: SeriesId,
+    pub failed: SeriesId,
+    pub dropped: SeriesId,
+    pub on_failure: SeriesId,
 }
 
 impl Mapping {
     /// A mapping that is not attached to a stream yet.
     pub(super) fn new(uuid: Option<&str>, config: MappingConfig, rng: Rng) -> Self {
-        Self { uuid: uuid.map(str::to_owned), config, readers: BTreeMap::new(), rng, expected: 0 }
+        let (uuid, readers) = (uuid.map(str::to_owned), BTreeMap::new());
+        Self { uuid, config, readers, rng, expected: 0, last: LastResult::None, events: None, pass_carry: 0 }
+    }
+
+    /// Begins or ends to publish the EventCount metrics, as configured.
+    pub(super) fn count_events(&mut self, metrics: &mut MetricStore) {
+        let Some(uuid) = self.uuid.as_ref().filter(|_| self.config.counts_events) else {
+            self.events = None;
+            return;
+        };
+        let mut series = |metric: &str| metrics.series("AWS/Lambda", metric, &[("EventSourceMappingUUID", uuid)]);
+        self.events = Some(EventSeries {
+            polled: series("PolledEventCount"),
+            filtered: series("FilteredOutEventCount"),
+            invoked: series("InvokedEventCount"),
+            failed: series("FailedInvokeEventCount"),
+            dropped: series("DroppedEventCount"),
+            on_failure: series("OnFailureDestinationDeliveredEventCount"),
+        });
+    }
+
+    /// Takes out of fetched records what no filter lets pass: records of the wire by what they carry, others
+    /// by the share (in millionths) that passes. Returns how many are taken out.
+    pub(super) fn filter(&mut self, pieces: &mut Vec<Cohort>, shard: &Shard, pass_share: u64) -> u64 {
+        let mut out = 0;
+        for piece in pieces.iter_mut() {
+            let passing = if let Some(payload) = shard.payload(piece.seq) {
+                u64::from(filter::passes(&self.config.filters, payload))
+            } else {
+                self.pass_carry += u64::from(piece.count) * pass_share;
+                let passing = self.pass_carry / 1_000_000;
+                self.pass_carry %= 1_000_000;
+                passing.min(u64::from(piece.count))
+            };
+            out += u64::from(piece.count) - passing;
+            piece.count = passing as u32;
+        }
+        pieces.retain(|piece| piece.count > 0);
+        out
+    }
+
+    /// Records have arrived: readers through a fan-out consumer will be sent them.
+    pub(super) fn expect_push(
+        &mut self,
+        id: u32,
+        now: i64,
+        streams: &BTreeMap<String, Stream>,
+        agenda: &mut BTreeSet<(i64, Event)>,
+    ) {
+        let Some(stream) = streams.get(&self.config.stream).filter(|_| self.config.enabled) else { return };
+        let slots = self.config.parallelization_factor as usize;
+        for (number, reader) in self.readers.iter_mut().filter(|(_, reader)| reader.state == State::Reading) {
+            let more = stream.shards().get(number).is_some_and(|shard| reader.cursor < shard.tip());
+            if more && reader.poll.is_none() && reader.slots.len() == slots && reader.has_room(self.config.batch_size) {
+                let at = reader.earliest.max(now + PUSH_LATENCY_MS);
+                reader.poll = Some(at);
+                agenda.insert((at, Event::Poll(id, *number)));
+            }
+        }
     }
 
     /// Whether it invokes a function.

@@ -11,8 +11,8 @@ use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
 use super::payload::Payload;
 use super::producer::{Burst, Class};
 use super::rng::Rng;
-use super::table::Bucket;
 use super::stream_metrics::{Level, Series};
+use super::table::Bucket;
 use super::totals::StreamTotals;
 
 /// Records a shard takes in one second (Kinesis quotas). Counted per whole second: an assumption.
@@ -107,9 +107,8 @@ pub(super) struct Shard {
     read_calls: Bucket,
     /// No GetRecords before this moment.
     refused_until: i64,
-    /// The second in which each fan-out consumer was last sent something and its bytes, by name. What a second
-    /// sends above its limit the next ones lack.
-    push_bytes: BTreeMap<String, (i64, u64)>,
+    /// What each fan-out consumer may still be sent, by name.
+    push_bytes: BTreeMap<String, Bucket>,
     /// Records that came over the wire, by number.
     payloads: BTreeMap<u64, Payload>,
     /// Bytes and records stored since the last look of on-demand scaling.
@@ -232,16 +231,16 @@ impl Shard {
     /// What a fan-out consumer is sent from this position, at most `limit` records: nothing younger than the
     /// delivery latency, and no more than its own pipe carries.
     pub(super) fn push_records(&mut self, now: i64, consumer: &str, from: u64, limit: u64) -> Vec<Cohort> {
-        let second = now.div_euclid(1_000);
-        let (before, used) = self.push_bytes.get(consumer).copied().unwrap_or((second, 0));
-        let elapsed = second.saturating_sub(before).max(0) as u64;
-        let used = used.saturating_sub(elapsed.saturating_mul(PUSH_BYTES_PER_SECOND));
-        let left = PUSH_BYTES_PER_SECOND.saturating_sub(used);
-        if left == 0 {
+        let pipe = self.push_bytes.entry(consumer.to_owned());
+        let pipe = pipe.or_insert_with(|| Bucket::full(PUSH_BYTES_PER_SECOND, 1, now));
+        let room = pipe.available(now);
+        if room == 0 {
             return Vec::new();
         }
-        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), left, now - PUSH_LATENCY_MS);
-        self.push_bytes.insert(consumer.to_owned(), (second, used + bytes));
+        let (taken, bytes) = self.collect(from, limit.min(CALL_RECORDS), room, now - PUSH_LATENCY_MS);
+        if let Some(pipe) = self.push_bytes.get_mut(consumer) {
+            pipe.take(bytes * 1_000);
+        }
         taken
     }
 
@@ -513,7 +512,10 @@ impl Stream {
         totals: &mut StreamTotals,
     ) {
         let accepted: u64 = if burst.class == Class::Hot {
-            let hot = self.shards.values_mut().find(|shard| shard.is_open() && shard.start <= HOT_HASH && shard.end >= HOT_HASH);
+            let hot = self
+                .shards
+                .values_mut()
+                .find(|shard| shard.is_open() && shard.start <= HOT_HASH && shard.end >= HOT_HASH);
             hot.map_or(0, |shard| shard.put_counted(now, burst, bytes_each, metrics))
         } else {
             let parts = self.spread(burst.count, random);
@@ -537,7 +539,8 @@ impl Stream {
         let weights: Vec<i64> = self.shards.values().filter(|shard| shard.is_open()).map(weight).collect();
         if let Some(rng) = random {
             let open = self.shards.values().filter(|shard| shard.is_open());
-            let mut starts: Vec<(i64, usize)> = open.zip(0..).map(|(shard, at)| ((shard.start >> 96) as i64, at)).collect();
+            let mut starts: Vec<(i64, usize)> =
+                open.zip(0..).map(|(shard, at)| ((shard.start >> 96) as i64, at)).collect();
             starts.sort_unstable();
             let mut parts = vec![0; starts.len()];
             for _ in 0..count {

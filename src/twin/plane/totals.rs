@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::table::ThrottleCause;
+
 /// Counters since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +51,7 @@ impl StreamTotals {
     }
 }
 
-/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped`, over the
+/// Counters of one mapping. Always `accepted = skipped + delivered + waiting + expired + dropped + filtered`, over the
 /// records the stream held when the mapping was created and those accepted since.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,6 +66,10 @@ pub struct MappingTotals {
     pub expired: u64,
     /// Records given up for maximumRetryAttempts or maximumRecordAge.
     pub dropped: u64,
+    /// Of the records given up, those an on-failure destination was told of.
+    pub on_failure: u64,
+    /// Records that a filter took out.
+    pub filtered: u64,
     /// Invocations that ended, whatever the result.
     pub invocations: u64,
     /// Largest IteratorAge of an invocation in a minute, in milliseconds, by the minute's epoch milliseconds.
@@ -73,7 +79,7 @@ pub struct MappingTotals {
 impl MappingTotals {
     /// Records that are done with, one way or another.
     pub(super) fn accounted(&self) -> u64 {
-        self.skipped + self.delivered + self.expired + self.dropped
+        self.skipped + self.delivered + self.expired + self.dropped + self.filtered
     }
 }
 
@@ -106,6 +112,8 @@ impl FunctionTotals {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableTotals {
+    /// Requests made (each item of a batch is one). Always `offered = requests + throttled_requests`.
+    pub offered: u64,
     /// Requests admitted.
     pub requests: u64,
     /// Requests refused, whatever the cause.
@@ -118,8 +126,26 @@ pub struct TableTotals {
     pub provisioned_read_throttles: u64,
     /// Refusals of a read by the limit of one partition key.
     pub key_range_read_throttles: u64,
+    /// Refusals by the account's limit per on-demand table.
+    pub account_limit_throttles: u64,
+    /// Refusals by the owner's own maximum of an on-demand table.
+    pub maximum_throttles: u64,
     /// Write units consumed by the table (with its local indexes), in thousandths.
     pub write_milli_units: u64,
     /// Read units consumed, in thousandths.
     pub read_milli_units: u64,
+}
+
+impl TableTotals {
+    pub(super) fn count(&mut self, write: bool, cause: ThrottleCause) {
+        let counter = match (cause, write) {
+            (ThrottleCause::ProvisionedThroughput, true) => &mut self.provisioned_write_throttles,
+            (ThrottleCause::ProvisionedThroughput, false) => &mut self.provisioned_read_throttles,
+            (ThrottleCause::KeyRangeThroughput, true) => &mut self.key_range_write_throttles,
+            (ThrottleCause::KeyRangeThroughput, false) => &mut self.key_range_read_throttles,
+            (ThrottleCause::AccountLimit, _) => &mut self.account_limit_throttles,
+            (ThrottleCause::MaxOnDemandThroughput, _) => &mut self.maximum_throttles,
+        };
+        *counter += 1;
+    }
 }

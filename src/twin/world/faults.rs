@@ -119,6 +119,24 @@ pub struct MetricOutage {
     pub trouble: MetricTrouble,
 }
 
+/// What a KMS key answers to those who use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyState {
+    /// It works.
+    Enabled,
+    /// KMSDisabledException.
+    Disabled,
+    /// KMSInvalidStateException.
+    PendingDeletion,
+    /// KMSAccessDeniedException.
+    Denied,
+    /// KMSThrottlingException.
+    Throttled,
+    /// KMSOptInRequired: the account has no subscription to KMS.
+    NotSubscribed,
+}
+
 /// A stream that exists from the start and is somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

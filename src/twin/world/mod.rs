@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::document::{Problem, problem, yaml};
 
 pub use faults::{
-    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage,
+    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage,
 };
 pub use schema::schema;
 pub use timings::Timings;
@@ -92,24 +92,6 @@ pub struct World {
     pub step_ms: u32,
 }
 
-/// What a KMS key answers to those who use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum KeyState {
-    /// It works.
-    Enabled,
-    /// KMSDisabledException.
-    Disabled,
-    /// KMSInvalidStateException.
-    PendingDeletion,
-    /// KMSAccessDeniedException.
-    Denied,
-    /// KMSThrottlingException.
-    Throttled,
-    /// KMSOptInRequired: the account has no subscription to KMS.
-    NotSubscribed,
-}
-
 /// A Lambda function: its settings and what one invocation costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -136,6 +118,45 @@ pub struct FunctionModel {
     /// What an invocation asks of tables, in this order after its own work.
     #[serde(default)]
     pub tables: Vec<TableAccess>,
+    /// Aliases that exist: `live` makes `NAME:live` a function that a mapping can invoke.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Every so many-th record of a shard is poison: it fails each invocation that holds it. 0: none.
+    #[serde(default)]
+    pub poison_every: u64,
+    /// Answers with the first poison record of the batch (`batchItemFailures`) instead of failing. Counts only
+    /// when the mapping asks for it; otherwise Lambda takes the answer for success.
+    #[serde(default)]
+    pub partial_batch_response: bool,
+    /// Share of producers' records that pass the filters of a mapping that has some, 0–1. Records put on the wire
+    /// are matched by what they carry.
+    #[serde(default = "default_pass_share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub filter_pass_share: f64,
+    /// Share of deliveries to an on-failure destination that fail, 0–1.
+    #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub destination_error_rate: f64,
+}
+
+impl Default for FunctionModel {
+    /// A function that does nothing, with Lambda's default settings.
+    fn default() -> Self {
+        Self {
+            timeout_seconds: 3,
+            memory_mb: 128,
+            startup_ms: 0,
+            per_record_us: 0,
+            error_rate: 0.0,
+            reserved_concurrency: None,
+            tables: Vec::new(),
+            aliases: Vec::new(),
+            poison_every: 0,
+            partial_batch_response: false,
+            filter_pass_share: default_pass_share(),
+            destination_error_rate: 0.0,
+        }
+    }
 }
 
 /// Requests to one table, repeated for each group or each record of the batch, one after the other.
@@ -196,13 +217,6 @@ pub enum OperationKind {
     Put,
     /// UpdateItem: billed as the whole item.
     Update,
-}
-
-impl OperationKind {
-    /// Whether it consumes write capacity.
-    pub fn is_write(self) -> bool {
-        !matches!(self, Self::Get)
-    }
 }
 
 /// A source of records. It never retries: a record the stream rejects is lost.
@@ -345,6 +359,10 @@ fn default_step() -> u32 {
 
 fn default_latency() -> u32 {
     5
+}
+
+fn default_pass_share() -> f64 {
+    1.0
 }
 
 fn default_race() -> u32 {
@@ -490,16 +508,22 @@ impl World {
             checker.report_path("accountId", problem::MALFORMED, what, "for example \"123456789012\"");
         }
         if ![100, 1_000].contains(&self.step_ms) {
-            checker.report_path("stepMs", problem::OUT_OF_RANGE, "a step is 100 or 1000 milliseconds", "write 100 or 1000");
+            checker.report_path(
+                "stepMs",
+                problem::OUT_OF_RANGE,
+                "a step is 100 or 1000 milliseconds",
+                "write 100 or 1000",
+            );
         }
         for (index, producer) in self.producers.iter().enumerate() {
             if let Some((field, what, help)) = producer.trouble() {
                 checker.report_path(&format!("producers[{index}].{field}"), problem::MALFORMED, what, help);
             }
         }
-        for (name, rules) in [("faults", self.faults.iter().map(|rule| &rule.operation).collect::<Vec<_>>()),
-            ("others", self.others.iter().map(|act| &act.operation).collect())]
-        {
+        for (name, rules) in [
+            ("faults", self.faults.iter().map(|rule| &rule.operation).collect::<Vec<_>>()),
+            ("others", self.others.iter().map(|act| &act.operation).collect()),
+        ] {
             for (index, operation) in rules.into_iter().enumerate() {
                 if operation != "*" && !operation.contains(':') {
                     let help = "for example `kinesis:UpdateShardCount`";
@@ -516,16 +540,20 @@ impl Producer {
     fn trouble(&self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
             Self::Racers { .. } => None,
-            Self::Rate { points, .. } => (!points.is_sorted_by_key(|point| point.at_seconds))
-                .then_some(("points", "the points are not in order", "each `atSeconds` is at least the one before")),
+            Self::Rate { points, .. } => (!points.is_sorted_by_key(|point| point.at_seconds)).then_some((
+                "points",
+                "the points are not in order",
+                "each `atSeconds` is at least the one before",
+            )),
             Self::Trace { rows, .. } if rows.is_empty() || rows.len() > shapes::MOST_ROWS => {
                 Some(("rows", "too few or too many rows", "1 to 100,000 rows, in `rows` or in `file`"))
             }
-            Self::Trace { rows, .. } => (!rows.iter().all(|row| row.is_finite() && *row >= 0.0))
-                .then_some(("rows", "a row is negative or no number", "numbers from 0 up")),
-            Self::Wave { low, high, .. } => {
-                (low > high).then_some(("low", "`low` is above `high`", "swap them"))
-            }
+            Self::Trace { rows, .. } => (!rows.iter().all(|row| row.is_finite() && *row >= 0.0)).then_some((
+                "rows",
+                "a row is negative or no number",
+                "numbers from 0 up",
+            )),
+            Self::Wave { low, high, .. } => (low > high).then_some(("low", "`low` is above `high`", "swap them")),
         }
     }
 }

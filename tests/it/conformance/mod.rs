@@ -3,8 +3,10 @@
 //! The denominator is generated: every operation in [`model::OPERATIONS`] × (success and each error of its SDK
 //! model), and every rule that a service's script lists. A cell is claimed only by an assertion that ran.
 
+mod autoscaling;
 mod book;
 mod cloudwatch;
+mod dynamodb;
 mod faults;
 mod kinesis;
 mod model;
@@ -26,6 +28,8 @@ fn scripts() -> Vec<Script> {
         ("sts", sts::RULES, sts::script),
         ("cloudwatch", cloudwatch::RULES, cloudwatch::script),
         ("kinesis", kinesis::RULES, kinesis::script),
+        ("dynamodb", dynamodb::RULES, dynamodb::script),
+        ("application-autoscaling", autoscaling::RULES, autoscaling::script),
     ]
 }
 

@@ -13,7 +13,7 @@ use alleycat_operator::{
     cost::{Meters, PriceSheet},
     twin::{
         World,
-        plane::{FunctionTotals, MappingConfig, Plane, Start, TableConfig},
+        plane::{FunctionTotals, MappingConfig, Plane, TableConfig},
     },
 };
 
@@ -115,14 +115,8 @@ fn run(fixed: &Fixed, seed: u64, credit: Credit) -> Option<f64> {
                 stream: "alleycat".to_owned(),
                 function: function.to_owned(),
                 batch_size,
-                window_ms: 0,
                 parallelization_factor: fixed.factor,
-                starting_position: Start::TrimHorizon,
-                max_retries: -1,
-                max_age_s: -1,
-                bisect: false,
-                enabled: true,
-                consumer: None,
+                ..MappingConfig::default()
             },
         );
     }

@@ -206,7 +206,7 @@ fn compare(peer: &str, files: &[&str]) {
                 (true, None) | (false, Some(_)) => {}
                 (true, Some(_)) => drop(writeln!(problems, "- {name} no longer differs: {ours}")),
                 (false, None) => {
-                    drop(writeln!(problems, "- {name} ({})\n    twin: {ours}\n    {peer}: {theirs}", step.call));
+                    let _ = writeln!(problems, "- {name} ({})\n    twin: {ours}\n    {peer}: {theirs}", step.call);
                 }
             }
         }

@@ -7,7 +7,8 @@ use alleycat_operator::{
     twin::{
         Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
-            ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
+            ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint,
+            TableAccess, Timings,
         },
     },
 };
@@ -171,6 +172,7 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
             error_rate: rng.pick(&[0.0, 0.0, 0.0, 0.005, 0.05]),
             reserved_concurrency: rng.chance(0.1).then(|| rng.range(2, 20) as u32),
             tables: if has_table { vec![access(rng)] } else { Vec::new() },
+            ..FunctionModel::default()
         }
     };
     let functions: BTreeMap<_, _> = (0..consumers).map(|index| (function_name(index), function(rng))).collect();

@@ -317,6 +317,7 @@ async fn recovery_time_to_live_stream_and_tags_are_set_and_read() {
         tag = tag.tags(Tag::builder().key(format!("k{index:02}")).value("v").build().unwrap());
     }
     tag.send().await.unwrap();
+    aws.wait(2).await;
     aws.dynamodb.untag_resource().resource_arn(&arn).tag_keys("k00").send().await.unwrap();
     let list = aws.dynamodb.list_tags_of_resource().resource_arn(&arn);
     let first = list.clone().send().await.unwrap();
