@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-struct Served {
+pub struct Served {
     child: Child,
     address: String,
 }
@@ -31,7 +31,7 @@ fn command(flags: &[&str]) -> Command {
 }
 
 impl Served {
-    fn start(flags: &[&str]) -> Self {
+    pub fn start(flags: &[&str]) -> Self {
         let mut child = command(flags).spawn().unwrap();
         let mut line = String::new();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -41,6 +41,10 @@ impl Served {
         // Goes on reading: a full pipe would stop the server.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         Self { child, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     fn connect(&self) -> TcpStream {

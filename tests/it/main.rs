@@ -10,6 +10,7 @@
 mod apply;
 mod bench;
 mod cli;
+mod clients;
 mod conformance;
 mod daemon;
 mod demo;

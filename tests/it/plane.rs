@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod poller;
+
 use std::collections::BTreeMap;
 
 use alleycat_operator::twin::World;

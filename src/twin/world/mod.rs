@@ -16,9 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Problem, problem, yaml};
 
-pub use faults::{
-    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage,
-};
+pub use faults::{Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage};
 pub use schema::schema;
 pub use timings::Timings;
 

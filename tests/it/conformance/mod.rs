@@ -9,6 +9,7 @@ mod cloudwatch;
 mod dynamodb;
 mod faults;
 mod kinesis;
+mod lambda;
 mod model;
 mod rates;
 mod report;
@@ -30,6 +31,7 @@ fn scripts() -> Vec<Script> {
         ("kinesis", kinesis::RULES, kinesis::script),
         ("dynamodb", dynamodb::RULES, dynamodb::script),
         ("application-autoscaling", autoscaling::RULES, autoscaling::script),
+        ("lambda", lambda::RULES, lambda::script),
     ]
 }
 
@@ -41,6 +43,16 @@ fn the_table_in_the_docs_is_what_the_scripts_earn() {
         script(&mut book);
     }
     report::compare(&book);
+}
+
+/// Lambda's script alone, so that its failures are seen apart from the others'.
+#[test]
+fn lambda_keeps_its_rules() {
+    let mut book = Book::default();
+    book.rules(lambda::RULES);
+    lambda::script(&mut book);
+    let hidden: Vec<&str> = book.rules.iter().filter(|(_, (_, shown))| !shown).map(|(id, _)| *id).collect();
+    assert!(hidden.is_empty(), "not shown: {hidden:?}");
 }
 
 #[test]

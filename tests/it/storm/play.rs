@@ -11,7 +11,7 @@ use alleycat_operator::{
     cost::PriceSheet,
     daemon::{self, Mode, Report, Stop},
     memory::{Decision, Intent, IntentState, MemStore, Memory, Store, StoreError},
-    model::{Facts, MANAGED_BY, ShardCount, TAG_PIPELINE},
+    model::{ErrorClass, Facts, MANAGED_BY, ShardCount, TAG_PIPELINE},
     observe,
     plan::{self, Step},
     scale,
