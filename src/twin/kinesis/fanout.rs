@@ -46,8 +46,8 @@ impl Kinesis {
             ctx.plane.count_subscription(&name, &consumer, false);
             return Err(limit(format!("Rate exceeded for consumer {consumer} and shard {wanted}.")));
         }
-        let recent = |before: &&Subscription| ctx.now - before.began_ms < AGAIN_MS;
-        if self.subscriptions.get(&key).filter(recent).is_some() {
+        let recent = |before: &Subscription| ctx.now - before.began_ms < AGAIN_MS;
+        if self.subscriptions.get(&key).is_some_and(recent) {
             ctx.plane.count_subscription(&name, &consumer, false);
             return Err(in_use(format!(
                 "Another active subscription exists for this consumer: {}:{}:{wanted}:{consumer}",

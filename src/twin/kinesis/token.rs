@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 use crate::twin::mix;
 
-const SEED: u64 = 0x70_6b65_6e;
+const SEED: u64 = 0x746f_6b65_6e70;
 
 /// A token that carries these parts; none may hold a line break.
 pub(super) fn seal(parts: &[String]) -> String {

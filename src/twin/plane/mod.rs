@@ -4,6 +4,7 @@
 //! event's own time, so advancing once or in a thousand pieces gives the same bytes.
 
 mod access;
+mod cohort;
 mod config;
 mod control;
 mod filter;

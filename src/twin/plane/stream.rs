@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use super::cohort::Cohort;
+use super::cohort::WIRE_GROUP;
 use super::config::ShardView;
-use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
+use super::metrics::{MetricStore, SeriesId};
 use super::payload::Payload;
 use super::producer::{Burst, Class};
 use super::rng::Rng;
@@ -39,52 +41,8 @@ pub(super) const PAYLOAD_UNIT: u64 = 25 * 1_024;
 const COALESCE_MS: i64 = 60_000;
 /// Weights of hash ranges add up to this.
 const WHOLE: i64 = 1 << 32;
-/// Group of records that came over the wire.
-const WIRE_GROUP: u32 = u32::MAX;
 /// Where the hot partition key falls: inside the first shard's range whatever the count.
 const HOT_HASH: u128 = 1 << 64;
-
-/// Records of one kind that arrived together. Stored as a bare tuple: a backlog holds many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "(u64, i64, u32, Class, u32, u32)", from = "(u64, i64, u32, Class, u32, u32)")]
-pub(super) struct Cohort {
-    /// Number of its first record in the shard.
-    pub seq: u64,
-    /// Arrival in epoch milliseconds.
-    pub at: i64,
-    /// Race, or producer.
-    pub group: u32,
-    /// Class.
-    pub class: Class,
-    /// How many.
-    pub count: u32,
-    /// Bytes of each.
-    pub bytes_each: u32,
-}
-
-impl From<(u64, i64, u32, Class, u32, u32)> for Cohort {
-    fn from((seq, at, group, class, count, bytes_each): (u64, i64, u32, Class, u32, u32)) -> Self {
-        Self { seq, at, group, class, count, bytes_each }
-    }
-}
-
-impl From<Cohort> for (u64, i64, u32, Class, u32, u32) {
-    fn from(cohort: Cohort) -> Self {
-        (cohort.seq, cohort.at, cohort.group, cohort.class, cohort.count, cohort.bytes_each)
-    }
-}
-
-impl Cohort {
-    fn end(&self) -> u64 {
-        self.seq + u64::from(self.count)
-    }
-
-    fn continues(&self, before: &Self) -> bool {
-        self.group != WIRE_GROUP
-            && self.at / MINUTE_MS == before.at / MINUTE_MS
-            && (self.group, self.class, self.bytes_each) == (before.group, before.class, before.bytes_each)
-    }
-}
 
 /// A shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -170,6 +170,7 @@ async fn random_faults_are_the_same_in_every_run_and_end_when_told() {
     let run = async || {
         let aws = Account::quiet();
         aws.host.with(|twin| twin.assumptions_mut().enforce_request_rates = false);
+        aws.host.with(|twin| twin.assumptions_mut().enforce_request_rates = false);
         let until = Some(aws.clock.now() + SignedDuration::from_mins(1));
         aws.host.set_faults(Faults { seed: 5, lost_before: 0.2, server_error: 0.2, until, ..Faults::default() });
         let mut failed = Vec::new();
