@@ -172,9 +172,16 @@ pub(super) fn refusal(fault: Fault, service: Service) -> Refusal {
 pub(super) fn documented(code: &str, service: Service) -> Refusal {
     let status = match code {
         "ServiceUnavailable" => 503,
-        "ServiceException" | "InternalServerError" | "InternalFailure" | "InternalFailureException"
-        | "InternalServiceFault" | "InternalServiceException" => 500,
-        "AccessDeniedException" | "ExpiredTokenException" | "InvalidSignatureException" | "UnrecognizedClientException"
+        "ServiceException"
+        | "InternalServerError"
+        | "InternalFailure"
+        | "InternalFailureException"
+        | "InternalServiceFault"
+        | "InternalServiceException" => 500,
+        "AccessDeniedException"
+        | "ExpiredTokenException"
+        | "InvalidSignatureException"
+        | "UnrecognizedClientException"
             if service == Service::Lambda =>
         {
             403

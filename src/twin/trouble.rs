@@ -139,8 +139,8 @@ impl Twin {
                 continue;
             }
             *count += 1;
-            let timely = second >= i64::from(rule.from_seconds)
-                && rule.to_seconds.is_none_or(|end| second < i64::from(end));
+            let timely =
+                second >= i64::from(rule.from_seconds) && rule.to_seconds.is_none_or(|end| second < i64::from(end));
             // 53 random bits make a fraction in [0, 1).
             let chance = (mix(self.ids.seed ^ mix(0xfa17, index), *count) >> 11) as f64 / (1_u64 << 53) as f64;
             let chosen = rule.calls.is_empty() || rule.calls.contains(count);
@@ -288,8 +288,12 @@ impl Twin {
     /// Makes what exists from the start, at once.
     pub(super) fn found(&mut self) {
         let calls: [Vec<Act>; 2] = [
-            self.world.streams.iter().map(super::world::ExistingStream::call)
-                .chain(self.world.tables.iter().map(super::world::ExistingTable::call)).collect(),
+            self.world
+                .streams
+                .iter()
+                .map(super::world::ExistingStream::call)
+                .chain(self.world.tables.iter().map(super::world::ExistingTable::call))
+                .collect(),
             self.world.mappings.iter().map(super::world::ExistingMapping::call).collect(),
         ];
         let instant = self.world.timings.all_taking(0.0);

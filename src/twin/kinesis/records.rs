@@ -127,7 +127,10 @@ impl Kinesis {
             return Err(Refusal::new(
                 400,
                 "ExpiredIteratorException",
-                format!("Iterator expired. The iterator was created at time {issued} while right now it is {} which is further in the past than the tolerated delay of {ITERATOR_MS} milliseconds.", ctx.now),
+                format!(
+                    "Iterator expired. The iterator was created at time {issued} while right now it is {} which is further in the past than the tolerated delay of {ITERATOR_MS} milliseconds.",
+                    ctx.now
+                ),
             ));
         }
         let stream = self.streams.get(name).filter(|stream| stream.created_ms == created);

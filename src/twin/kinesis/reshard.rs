@@ -220,7 +220,9 @@ fn check_target(current: i64, target: i64) -> Result<(), Refusal> {
 pub(super) fn hash_key(text: &str) -> Result<u128, Refusal> {
     let decimal = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
     text.parse().ok().filter(|_| decimal).ok_or_else(|| {
-        invalid(format!("Invalid hash key {text}: it must be a decimal number from 0 to 2^128 - 1, without leading zeros."))
+        invalid(format!(
+            "Invalid hash key {text}: it must be a decimal number from 0 to 2^128 - 1, without leading zeros."
+        ))
     })
 }
 

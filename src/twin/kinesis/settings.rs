@@ -87,8 +87,11 @@ impl Kinesis {
         let stream = self.find_mut(ctx, args)?;
         stream.need_active(ctx)?;
         let current = stream.monitored.clone();
-        let desired: BTreeSet<String> =
-            if enable { current.union(&named).cloned().collect() } else { current.difference(&named).cloned().collect() };
+        let desired: BTreeSet<String> = if enable {
+            current.union(&named).cloned().collect()
+        } else {
+            current.difference(&named).cloned().collect()
+        };
         let output = json!({
             "StreamName": stream.name,
             "StreamARN": stream.arn,

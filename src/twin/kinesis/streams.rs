@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    Change, Kinesis, Status, Stream, in_use, invalid, limit, not_found, paging, records, reshard, settings, stream_name,
-    tags,
+    Change, Kinesis, Status, Stream, in_use, invalid, limit, not_found, paging, records, reshard, settings,
+    stream_name, tags,
 };
 use crate::twin::{
     Ctx, epoch, millis,
@@ -244,7 +244,8 @@ fn filtered(
     };
     let oldest = shards.iter().map(|shard| shard.created_ms).min().unwrap_or(now);
     let horizon = oldest.max(now - i64::from(retention_hours) * 3_600_000);
-    let open_at = |shard: &ShardView, at: i64| shard.created_ms <= at && shard.closed_ms.is_none_or(|closed| closed > at);
+    let open_at =
+        |shard: &ShardView, at: i64| shard.created_ms <= at && shard.closed_ms.is_none_or(|closed| closed > at);
     match filter.text("Type") {
         None if filter.0.is_null() => {}
         Some("AT_LATEST") => shards.retain(|shard| shard.open),

@@ -20,9 +20,26 @@ const HANDLER_LETTERS: usize = 128;
 
 /// Runtimes that CreateFunction takes (Lambda runtimes, supported ones).
 const RUNTIMES: &[&str] = &[
-    "nodejs24.x", "nodejs22.x", "nodejs20.x", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10",
-    "java25", "java21", "java17", "java11", "java8.al2", "dotnet10", "dotnet9", "dotnet8", "ruby3.4", "ruby3.3",
-    "provided.al2023", "provided.al2",
+    "nodejs24.x",
+    "nodejs22.x",
+    "nodejs20.x",
+    "python3.14",
+    "python3.13",
+    "python3.12",
+    "python3.11",
+    "python3.10",
+    "java25",
+    "java21",
+    "java17",
+    "java11",
+    "java8.al2",
+    "dotnet10",
+    "dotnet9",
+    "dotnet8",
+    "ruby3.4",
+    "ruby3.3",
+    "provided.al2023",
+    "provided.al2",
 ];
 
 /// The settings of a function.
@@ -86,7 +103,9 @@ impl Configuration {
             ));
         }
         if image && (settings.runtime.is_some() || settings.handler.is_some()) {
-            return Err(invalid("Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."));
+            return Err(invalid(
+                "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.",
+            ));
         }
         Ok(settings)
     }
@@ -96,10 +115,7 @@ impl Configuration {
     /// # Errors
     /// When one is outside its range.
     pub fn change(&mut self, args: Args) -> Result<(), Refusal> {
-        let counts = [
-            ("Timeout", 1, 900, &mut self.timeout),
-            ("MemorySize", 128, 10_240, &mut self.memory),
-        ];
+        let counts = [("Timeout", 1, 900, &mut self.timeout), ("MemorySize", 128, 10_240, &mut self.memory)];
         for (member, low, high, field) in counts {
             if let Some(value) = args.ranged(member, low, high)? {
                 *field = value as u32;
@@ -113,7 +129,8 @@ impl Configuration {
         }
         let account = self.role.strip_prefix("arn:aws:iam::").and_then(|rest| rest.split_once(":role/"));
         if !account.is_some_and(|(account, name)| account.len() == 12 && !name.is_empty()) {
-            let pattern = r"satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
+            let pattern =
+                r"satisfy regular expression pattern: arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
             return Err(Refusal::constraint(&self.role, "role", pattern));
         }
         if let Some(runtime) = args.text("Runtime") {
@@ -148,7 +165,8 @@ impl Configuration {
                 && key.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
         };
         if let Some(key) = variables.keys().find(|key| !plain(key)) {
-            let pattern = "satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]";
+            let pattern =
+                "satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]";
             return Err(Refusal::constraint(key, "environment.variables", pattern));
         }
         if let Some(key) = variables.keys().find(|key| key.starts_with("AWS_LAMBDA_") || *key == "AWS_REGION") {

@@ -112,7 +112,8 @@ pub(super) fn success_status(operation: &str) -> u16 {
 impl Lambda {
     pub fn new(world: &World) -> Self {
         let start = world.start.as_millisecond();
-        let function = |(name, model): (&String, _)| (name.clone(), Function::of(name, model, &world.account_id, start));
+        let function =
+            |(name, model): (&String, _)| (name.clone(), Function::of(name, model, &world.account_id, start));
         Self { functions: world.functions.iter().map(function).collect(), mappings: BTreeMap::new() }
     }
 

@@ -103,7 +103,9 @@ impl Function {
 
     /// The metrics an invocation counts in: the function's and, by an alias, the alias's.
     pub(super) fn counted(&self, qualifier: Option<&String>) -> impl Iterator<Item = Series> + use<> {
-        [Some(self.series), qualifier.and_then(|qualifier| self.qualified.get(qualifier)).copied()].into_iter().flatten()
+        [Some(self.series), qualifier.and_then(|qualifier| self.qualified.get(qualifier)).copied()]
+            .into_iter()
+            .flatten()
     }
 
     /// How many records of the batch come before its first poison record; `None` when it has none.

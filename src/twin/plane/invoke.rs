@@ -182,7 +182,9 @@ impl Plane {
         let Some(invocation) = self.invocations.get(&id) else { return End::Error };
         let (mapping, function) = (self.mappings.get(&invocation.mapping), self.functions.get(&invocation.function));
         let (Some(mapping), Some(function)) = (mapping, function) else { return End::Success };
-        let slot = |reader: &Reader| reader.slots.get(invocation.slot as usize)?.batch.as_ref().map(|batch| function.before_poison(batch));
+        let slot = |reader: &Reader| {
+            reader.slots.get(invocation.slot as usize)?.batch.as_ref().map(|batch| function.before_poison(batch))
+        };
         match mapping.readers.get(&invocation.shard).and_then(slot).flatten() {
             None => End::Success,
             Some(_) if !function.model.partial_batch_response => End::Error,

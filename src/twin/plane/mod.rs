@@ -26,9 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub(super) use access::{Position, PutRefused, Received};
-pub(super) use stream::PUSH_LATENCY_MS;
 pub use config::{LastResult, MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
+pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
 use function::{Account, Function, Invocation};

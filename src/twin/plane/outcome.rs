@@ -4,6 +4,7 @@
 
 use super::config::MappingConfig;
 use super::function::Function;
+use super::function::Invocation;
 use super::invoke::{End, RETRY_MS};
 use super::metrics::MetricStore;
 use super::reader::{Batch, EventSeries, Slot};
@@ -11,7 +12,6 @@ use super::rng::Rng;
 use super::stream::Cohort;
 use super::totals::MappingTotals;
 use super::{Event, LastResult, Plane};
-use super::function::Invocation;
 
 /// Where records end that are given up.
 pub(super) struct Sink<'a> {

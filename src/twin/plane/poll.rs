@@ -151,7 +151,9 @@ impl Plane {
             let mut at = reader.earliest.max(now);
             if mapping.config.consumer.is_some() {
                 // Nothing is asked for: what arrives is sent.
-                let Some(arrived) = shard.arrival(reader.cursor).filter(|_| reader.cursor < shard.tip()) else { return };
+                let Some(arrived) = shard.arrival(reader.cursor).filter(|_| reader.cursor < shard.tip()) else {
+                    return;
+                };
                 at = at.max(arrived + PUSH_LATENCY_MS);
             }
             reader.poll = Some(at);

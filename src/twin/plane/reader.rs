@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::Event;
 use super::config::{LastResult, MappingConfig, Start};
 use super::filter;
 use super::metrics::{MetricStore, SeriesId};
 use super::producer::Class;
 use super::rng::Rng;
 use super::stream::{CALL_RECORDS, Cohort, PUSH_LATENCY_MS, Shard, Stream};
-use super::Event;
 
 /// Bytes of records in one invocation: 6 MB of payload in base64 (Lambda quotas).
 const PAYLOAD_BYTES: u64 = 4_718_592;
@@ -193,6 +193,12 @@ impl Reader {
         for piece in pieces {
             if piece.class == Class::Hot {
                 if let Some(slot) = self.slots.first_mut() {
+                    slot.push(*piece, now);
+                }
+                continue;
+            }
+            if let Class::Keyed(hash) = piece.class {
+                if let Some(slot) = self.slots.get_mut(usize::from(hash) % slots.max(1)) {
                     slot.push(*piece, now);
                 }
                 continue;

@@ -11,8 +11,8 @@ use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
 use super::payload::Payload;
 use super::producer::{Burst, Class};
 use super::rng::Rng;
-use super::table::Bucket;
 use super::stream_metrics::{Level, Series};
+use super::table::Bucket;
 use super::totals::StreamTotals;
 
 /// Records a shard takes in one second (Kinesis quotas). Counted per whole second: an assumption.
@@ -197,7 +197,7 @@ impl Shard {
             seq: number,
             at: now,
             group: WIRE_GROUP,
-            class: Class::Regular,
+            class: Class::Keyed(payload.key_hash()),
             count: 1,
             bytes_each,
         });
@@ -511,7 +511,10 @@ impl Stream {
         totals: &mut StreamTotals,
     ) {
         let accepted: u64 = if burst.class == Class::Hot {
-            let hot = self.shards.values_mut().find(|shard| shard.is_open() && shard.start <= HOT_HASH && shard.end >= HOT_HASH);
+            let hot = self
+                .shards
+                .values_mut()
+                .find(|shard| shard.is_open() && shard.start <= HOT_HASH && shard.end >= HOT_HASH);
             hot.map_or(0, |shard| shard.put_counted(now, burst, bytes_each, metrics))
         } else {
             let parts = self.spread(burst.count, random);
@@ -535,7 +538,8 @@ impl Stream {
         let weights: Vec<i64> = self.shards.values().filter(|shard| shard.is_open()).map(weight).collect();
         if let Some(rng) = random {
             let open = self.shards.values().filter(|shard| shard.is_open());
-            let mut starts: Vec<(i64, usize)> = open.zip(0..).map(|(shard, at)| ((shard.start >> 96) as i64, at)).collect();
+            let mut starts: Vec<(i64, usize)> =
+                open.zip(0..).map(|(shard, at)| ((shard.start >> 96) as i64, at)).collect();
             starts.sort_unstable();
             let mut parts = vec![0; starts.len()];
             for _ in 0..count {

@@ -143,14 +143,7 @@ fn sums(cohorts: &[Cohort]) -> (u64, u64) {
 
 impl Shard {
     /// Counts puts into this shard, where that is switched on.
-    pub(super) fn count_put_level(
-        &self,
-        now: i64,
-        offered: u64,
-        accepted: u64,
-        bytes: u64,
-        metrics: &mut MetricStore,
-    ) {
+    pub(super) fn count_put_level(&self, now: i64, offered: u64, accepted: u64, bytes: u64, metrics: &mut MetricStore) {
         for (level, series) in &self.level {
             match level {
                 Level::IncomingBytes => metrics.add(*series, now, bytes as f64, accepted),
@@ -189,13 +182,7 @@ impl Stream {
     }
 
     /// Counts one GetRecords call: `None` throttled, otherwise what it returned and the age it ended at.
-    pub(super) fn count_read(
-        &self,
-        now: i64,
-        shard: u32,
-        answer: Option<(&[Cohort], i64)>,
-        metrics: &mut MetricStore,
-    ) {
+    pub(super) fn count_read(&self, now: i64, shard: u32, answer: Option<(&[Cohort], i64)>, metrics: &mut MetricStore) {
         let series = &self.series;
         if let Some(shard) = self.shards().get(&shard).filter(|shard| !shard.level.is_empty()) {
             shard.count_read_level(now, answer, metrics);

@@ -16,9 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{Problem, problem, yaml};
 
-pub use faults::{
-    Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage,
-};
+pub use faults::{Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage};
 pub use schema::schema;
 pub use timings::Timings;
 
@@ -533,16 +531,22 @@ impl World {
             checker.report_path("accountId", problem::MALFORMED, what, "for example \"123456789012\"");
         }
         if ![100, 1_000].contains(&self.step_ms) {
-            checker.report_path("stepMs", problem::OUT_OF_RANGE, "a step is 100 or 1000 milliseconds", "write 100 or 1000");
+            checker.report_path(
+                "stepMs",
+                problem::OUT_OF_RANGE,
+                "a step is 100 or 1000 milliseconds",
+                "write 100 or 1000",
+            );
         }
         for (index, producer) in self.producers.iter().enumerate() {
             if let Some((field, what, help)) = producer.trouble() {
                 checker.report_path(&format!("producers[{index}].{field}"), problem::MALFORMED, what, help);
             }
         }
-        for (name, rules) in [("faults", self.faults.iter().map(|rule| &rule.operation).collect::<Vec<_>>()),
-            ("others", self.others.iter().map(|act| &act.operation).collect())]
-        {
+        for (name, rules) in [
+            ("faults", self.faults.iter().map(|rule| &rule.operation).collect::<Vec<_>>()),
+            ("others", self.others.iter().map(|act| &act.operation).collect()),
+        ] {
             for (index, operation) in rules.into_iter().enumerate() {
                 if operation != "*" && !operation.contains(':') {
                     let help = "for example `kinesis:UpdateShardCount`";
@@ -559,16 +563,20 @@ impl Producer {
     fn trouble(&self) -> Option<(&'static str, &'static str, &'static str)> {
         match self {
             Self::Racers { .. } => None,
-            Self::Rate { points, .. } => (!points.is_sorted_by_key(|point| point.at_seconds))
-                .then_some(("points", "the points are not in order", "each `atSeconds` is at least the one before")),
+            Self::Rate { points, .. } => (!points.is_sorted_by_key(|point| point.at_seconds)).then_some((
+                "points",
+                "the points are not in order",
+                "each `atSeconds` is at least the one before",
+            )),
             Self::Trace { rows, .. } if rows.is_empty() || rows.len() > shapes::MOST_ROWS => {
                 Some(("rows", "too few or too many rows", "1 to 100,000 rows, in `rows` or in `file`"))
             }
-            Self::Trace { rows, .. } => (!rows.iter().all(|row| row.is_finite() && *row >= 0.0))
-                .then_some(("rows", "a row is negative or no number", "numbers from 0 up")),
-            Self::Wave { low, high, .. } => {
-                (low > high).then_some(("low", "`low` is above `high`", "swap them"))
-            }
+            Self::Trace { rows, .. } => (!rows.iter().all(|row| row.is_finite() && *row >= 0.0)).then_some((
+                "rows",
+                "a row is negative or no number",
+                "numbers from 0 up",
+            )),
+            Self::Wave { low, high, .. } => (low > high).then_some(("low", "`low` is above `high`", "swap them")),
         }
     }
 }

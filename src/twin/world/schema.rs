@@ -237,9 +237,7 @@ pub(super) fn json_of(node: &Node) -> Json {
     match &node.value {
         Value::Null => Json::Null,
         Value::Bool(flag) => json!(flag),
-        Value::Integer(number) => {
-            i64::try_from(*number).map_or_else(|_| json!(*number as f64), |number| json!(number))
-        }
+        Value::Integer(number) => i64::try_from(*number).map_or_else(|_| json!(*number as f64), |number| json!(number)),
         Value::Float(number) => json!(number),
         Value::Text(text) => json!(text),
         Value::List(items) => items.iter().map(json_of).collect(),

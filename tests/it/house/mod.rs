@@ -61,12 +61,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("daemon", &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost"]),
     (
         "cli",
-        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon", "document"],
+        &[
+            "model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin",
+            "daemon", "document",
+        ],
     ),
 ];
 
 /// Rooms without clock, I/O, chance or SDK.
-const PURE: &[&str] = &["model", "document", "spec", "diagnose", "scale", "plan", "cost", "apply::machine", "memory::types"];
+const PURE: &[&str] =
+    &["model", "document", "spec", "diagnose", "scale", "plan", "cost", "apply::machine", "memory::types"];
 /// Crates that a pure room never names.
 const IMPURE_CRATES: &[&str] = &[
     "tokio",

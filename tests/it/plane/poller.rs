@@ -7,7 +7,10 @@ use super::*;
 
 fn world(poison: u64, error_rate: f64, reports: bool, pass: f64) -> World {
     let mut world = World::alleycat().with_races(0);
-    let points = vec![RatePoint { at_seconds: 0, records_per_second: 40.0 }, RatePoint { at_seconds: 300, records_per_second: 0.0 }];
+    let points = vec![
+        RatePoint { at_seconds: 0, records_per_second: 40.0 },
+        RatePoint { at_seconds: 300, records_per_second: 0.0 },
+    ];
     let stream = "alleycat".to_owned();
     world.producers.push(Producer::Rate { stream, record_bytes: 900, points, ramp: false, hot_key_share: 0.2 });
     let function = world.functions.get_mut(FINALS).unwrap();

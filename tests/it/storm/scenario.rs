@@ -7,7 +7,8 @@ use alleycat_operator::{
     twin::{
         Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
-            ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint, TableAccess, Timings,
+            ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint,
+            TableAccess, Timings,
         },
     },
 };

@@ -236,7 +236,8 @@ fn hostile_files_are_refused_quickly() {
     let deep = "[".repeat(100_000);
     let wide = format!("faults: [{}]", "{}, ".repeat(100_000));
     let long = format!("name: {}", "x".repeat(2 << 20));
-    let bomb = "a: &a [x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b]\nd: [*c, *c, *c]\n";
+    let bomb =
+        "a: &a [x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b]\nd: [*c, *c, *c]\n";
     for text in ["", "\0", "- a", "{", "kind: [", &deep, &wide, &long, bomb, "? [a]\n: b", "start: .nan"] {
         let began = Instant::now();
         assert!(!World::parse(text).unwrap_err().is_empty());

@@ -78,7 +78,8 @@ fn world(rng: &mut Rng) -> World {
     let alleycat = World::alleycat();
     let functions = alleycat.functions.clone();
     let function = functions.keys().next().unwrap().clone();
-    let operation = |rng: &mut Rng| rng.pick(&["*", "kinesis:*", "kinesis:Describe*", "lambda:*", "dynamodb:UpdateTable"]);
+    let operation =
+        |rng: &mut Rng| rng.pick(&["*", "kinesis:*", "kinesis:Describe*", "lambda:*", "dynamodb:UpdateTable"]);
     World {
         producers: (0..rng.range(0, 3)).map(|_| producer(rng)).collect(),
         random_keys: rng.chance(0.3),

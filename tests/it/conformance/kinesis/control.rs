@@ -103,7 +103,11 @@ fn lists(book: &mut Book) {
     absent(book, "kinesis:DescribeStream", &json!({}));
     absent(book, "kinesis:DescribeStreamSummary", &json!({}));
     absent(book, "kinesis:ListTagsForStream", &json!({}));
-    book.refused("kinesis:DescribeStream", json!({"StreamName": "a", "StreamARN": arn("b")}), "InvalidArgumentException");
+    book.refused(
+        "kinesis:DescribeStream",
+        json!({"StreamName": "a", "StreamARN": arn("b")}),
+        "InvalidArgumentException",
+    );
     book.refused("kinesis:DescribeStream", json!({"StreamName": "a", "Limit": 0}), "InvalidArgumentException");
 }
 

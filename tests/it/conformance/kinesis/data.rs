@@ -107,9 +107,7 @@ fn reads(book: &mut Book) {
     let between = book.now.as_second();
     let two = put(book, "s", "b", b"two");
     let horizon = iterator(book, "s", FIRST, "TRIM_HORIZON");
-    let from = |kind: &str, number: &Value| {
-        json!({"StreamName": "s", "ShardId": FIRST, "ShardIteratorType": kind, "StartingSequenceNumber": number})
-    };
+    let from = |kind: &str, number: &Value| json!({"StreamName": "s", "ShardId": FIRST, "ShardIteratorType": kind, "StartingSequenceNumber": number});
     let at = book.ok("kinesis:GetShardIterator", from("AT_SEQUENCE_NUMBER", &one["SequenceNumber"]));
     let after = book.ok("kinesis:GetShardIterator", from("AFTER_SEQUENCE_NUMBER", &one["SequenceNumber"]));
     let time = json!({"StreamName": "s", "ShardId": FIRST, "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": between});
@@ -169,7 +167,8 @@ fn read_limits(book: &mut Book) {
         book.wait(1.0);
     }
     let first = iterator(book, "s", FIRST, "TRIM_HORIZON");
-    let limited = |book: &mut Book, at: &Value| book.send("kinesis:GetRecords", &json!({"ShardIterator": at, "Limit": 16}));
+    let limited =
+        |book: &mut Book, at: &Value| book.send("kinesis:GetRecords", &json!({"ShardIterator": at, "Limit": 16}));
     let (mut at, mut taken, mut refused) = (first, 0, 0);
     for _ in 0..20 {
         if let Ok(answer) = limited(book, &at) {

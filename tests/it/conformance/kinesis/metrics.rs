@@ -100,8 +100,7 @@ fn traffic(book: &mut Book, consumer: &Value) {
 }
 
 fn metric(book: &mut Book, name: &str, stat: &str, dimensions: &[(&str, &str)]) -> Option<f64> {
-    let dimensions: Vec<Value> =
-        dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+    let dimensions: Vec<Value> = dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
     let now = book.now.as_second();
     let query = json!({
         "StartTime": now - now.rem_euclid(600) - 600, "EndTime": now,

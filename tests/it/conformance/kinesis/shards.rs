@@ -206,7 +206,10 @@ fn modes(book: &mut Book) {
     book.refused(update, mode("s", "PROVISIONED"), "ResourceInUseException");
     book.shows("kinesis.mode.needs-arn");
     book.wait(60.0);
-    assert_eq!((summary(book, "s")["StreamModeDetails"]["StreamMode"].clone(), open_shards(book)), (json!("ON_DEMAND"), 3));
+    assert_eq!(
+        (summary(book, "s")["StreamModeDetails"]["StreamMode"].clone(), open_shards(book)),
+        (json!("ON_DEMAND"), 3)
+    );
     book.shows("kinesis.mode.keeps-shards");
     book.refused("kinesis:UpdateShardCount", target(4), "ValidationException");
     book.refused("kinesis:SplitShard", split(FIRST, "1000"), "ValidationException");

@@ -3,7 +3,9 @@
 use alleycat_operator::twin::world::FunctionModel;
 use serde_json::{Value, json};
 
-use super::{Book, STREAM, account, events, get, greatest, mapping, points, put, quick, stream, sum, total, update, with};
+use super::{
+    Book, STREAM, account, events, get, greatest, mapping, points, put, quick, stream, sum, total, update, with,
+};
 
 /// Long enough for everything so far to be published.
 const PUBLISHED: f64 = 180.0;
@@ -167,17 +169,17 @@ fn reshard(book: &mut Book) {
     let uuid = mapping(book, json!({"StartingPosition": "LATEST", "BatchSize": 1}));
     let reshard = json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"});
     book.ok("kinesis:UpdateShardCount", reshard);
-    put(book, 60, b"x");
+    put(book, 100, b"x");
     book.wait(90.0);
     put(book, 10, b"x");
     // The parent is not drained: still one batch at a time, though there are two open shards.
-    book.wait(20.0);
-    assert_eq!(events(book, &uuid, "PolledEventCount"), 60);
-    book.wait(PUBLISHED);
+    book.wait(60.0);
+    assert_eq!(events(book, &uuid, "PolledEventCount"), 100);
+    book.wait(100.0 + PUBLISHED);
     let waits = points(book, "ConcurrentExecutions", &[("FunctionName", "f")], "Maximum");
     assert!((waits[0].1 - 1.0).abs() < 0.1 && waits.iter().any(|(_, most)| (most - 2.0).abs() < 0.1), "{waits:?}");
     book.shows("lambda.reshard.parents-first");
-    assert_eq!(events(book, &uuid, "InvokedEventCount"), 70);
+    assert_eq!(events(book, &uuid, "InvokedEventCount"), 110);
     book.shows("lambda.reshard.children-from-start");
     book.shows("lambda.reshard.discovery");
 }
@@ -222,7 +224,11 @@ fn failures(book: &mut Book) {
     assert_eq!(events(book, &uuid, "DroppedEventCount"), 0);
     book.shows("lambda.poller.forever");
     // One key, ten slots: still one batch at a time.
-    let uuid = pipeline(book, FunctionModel { startup_ms: 900, ..quick() }, json!({"BatchSize": 1, "ParallelizationFactor": 10}));
+    let uuid = pipeline(
+        book,
+        FunctionModel { startup_ms: 900, ..quick() },
+        json!({"BatchSize": 1, "ParallelizationFactor": 10}),
+    );
     for _ in 0..5 {
         let record = json!({"StreamName": "s", "PartitionKey": "one", "Data": "eA=="});
         book.ok("kinesis:PutRecord", record);
