@@ -23,6 +23,12 @@ impl Payload {
         u32::try_from(self.data.len() + self.key.len()).unwrap_or(u32::MAX)
     }
 
+    /// A short hash of the partition key: records of one key have one (FNV-1a).
+    pub(super) fn key_hash(&self) -> u16 {
+        let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        (self.key.bytes().fold(0x811c_9dc5, mix) >> 16) as u16
+    }
+
     /// Bytes of memory.
     pub(super) fn memory(&self) -> u64 {
         u64::from(self.bytes()) + OVERHEAD

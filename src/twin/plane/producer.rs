@@ -22,6 +22,8 @@ pub(super) enum Class {
     Final,
     /// A record that carries the one hot partition key.
     Hot,
+    /// A record of the wire, with a short hash of its partition key.
+    Keyed(u16),
 }
 
 /// Records that leave together.

@@ -197,6 +197,12 @@ impl Reader {
                 }
                 continue;
             }
+            if let Class::Keyed(hash) = piece.class {
+                if let Some(slot) = self.slots.get_mut(usize::from(hash) % slots.max(1)) {
+                    slot.push(*piece, now);
+                }
+                continue;
+            }
             let (each, odd) = (piece.count / slots.max(1) as u32, piece.count as usize % slots.max(1));
             let mut seq = piece.seq;
             for (index, slot) in self.slots.iter_mut().enumerate() {

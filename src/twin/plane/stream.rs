@@ -155,7 +155,7 @@ impl Shard {
             seq: number,
             at: now,
             group: WIRE_GROUP,
-            class: Class::Regular,
+            class: Class::Keyed(payload.key_hash()),
             count: 1,
             bytes_each,
         });

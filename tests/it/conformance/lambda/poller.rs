@@ -169,17 +169,17 @@ fn reshard(book: &mut Book) {
     let uuid = mapping(book, json!({"StartingPosition": "LATEST", "BatchSize": 1}));
     let reshard = json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"});
     book.ok("kinesis:UpdateShardCount", reshard);
-    put(book, 60, b"x");
+    put(book, 100, b"x");
     book.wait(90.0);
     put(book, 10, b"x");
     // The parent is not drained: still one batch at a time, though there are two open shards.
-    book.wait(20.0);
-    assert_eq!(events(book, &uuid, "PolledEventCount"), 60);
-    book.wait(PUBLISHED);
+    book.wait(60.0);
+    assert_eq!(events(book, &uuid, "PolledEventCount"), 100);
+    book.wait(100.0 + PUBLISHED);
     let waits = points(book, "ConcurrentExecutions", &[("FunctionName", "f")], "Maximum");
     assert!((waits[0].1 - 1.0).abs() < 0.1 && waits.iter().any(|(_, most)| (most - 2.0).abs() < 0.1), "{waits:?}");
     book.shows("lambda.reshard.parents-first");
-    assert_eq!(events(book, &uuid, "InvokedEventCount"), 70);
+    assert_eq!(events(book, &uuid, "InvokedEventCount"), 110);
     book.shows("lambda.reshard.children-from-start");
     book.shows("lambda.reshard.discovery");
 }
