@@ -128,18 +128,17 @@ fn open(globals: &Globals, console: &Console, args: &LocalArgs) -> Result<Twin, 
 const EMPTY: &str = "empty-account";
 
 fn world(globals: &Globals, args: &LocalArgs) -> Result<World, CliError> {
-    let source = match &args.world {
-        Some(path) => Source::read(path)?,
-        None => {
-            let region = globals.region.as_deref().unwrap_or("us-east-1");
-            let start = Clock::system().now().strftime("%Y-%m-%dT%H:%M:%SZ");
-            // An answer takes as long as it takes: no time is added.
-            let text = format!(
-                "apiVersion: alleycat.dev/v1alpha1\nkind: World\nname: {EMPTY}\nregion: {region}\nstart: \"{start}\"\n\
-                 timings: {{apiLatencyMs: 0}}\n"
-            );
-            Source { name: "--region".to_owned(), text }
-        }
+    let source = if let Some(path) = &args.world {
+        Source::read(path)?
+    } else {
+        let region = globals.region.as_deref().unwrap_or("us-east-1");
+        let start = Clock::system().now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        // An answer takes as long as it takes: no time is added.
+        let text = format!(
+            "apiVersion: alleycat.dev/v1alpha1\nkind: World\nname: {EMPTY}\nregion: {region}\nstart: \"{start}\"\n\
+             timings: {{apiLatencyMs: 0}}\n"
+        );
+        Source { name: "--region".to_owned(), text }
     };
     load_world(&source)
 }

@@ -1,6 +1,12 @@
 //! Arbitrary and mutated bytes into the wire and into the world parser: no panic, no hang, memory bounded.
 //! `FUZZ_SECONDS` (default 3) is the time of each, `FUZZ_SEED` (default 1) the first case.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::format_push_string,
+    reason = "a fuzzer runs for a time that a person gives it"
+)]
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -389,7 +395,9 @@ fn the_world_parser_takes_any_bytes() {
                 1 => drop(bytes.drain(at..(at + rng.below(40)).min(bytes.len()))),
                 2 => drop(bytes.splice(at..at, rng.pick(NUMBERS).bytes())),
                 3 => {
-                    drop(bytes.splice(at..at, rng.pick(&[": ", "\n  - ", "{", "[", "&a ", "*a", "!!x ", "\n"]).bytes()))
+                    drop(
+                        bytes.splice(at..at, rng.pick(&[": ", "\n  - ", "{", "[", "&a ", "*a", "!!x ", "\n"]).bytes()),
+                    );
                 }
                 4 => drop(bytes.splice(at..at, "[".repeat(rng.below(3_000)).bytes())),
                 _ => {

@@ -1,5 +1,7 @@
 //! `alleycat-operator local` as a raw HTTP client sees it.
 
+#![allow(clippy::disallowed_methods, reason = "a server on a socket lives in real time")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -1,5 +1,7 @@
 //! The statistics of a period, by their names in the API ("CloudWatch statistics definitions").
 
+#![allow(clippy::float_cmp, reason = "one value seen is the same double twice")]
+
 use crate::twin::plane::{Point, Stat};
 
 /// One statistic.

@@ -150,7 +150,7 @@ impl Table {
 #[expect(clippy::option_option, reason = "absent and AWS's own key are different requests")]
 fn encryption(ctx: &Ctx, args: Args) -> Option<Option<String>> {
     let specification = args.at("SSESpecification")?;
-    let own = || ctx.arn("kms", &format!("key/{}", super::super::uuid(0x5eed, 0x4b4d_53)));
+    let own = || ctx.arn("kms", &format!("key/{}", super::super::uuid(0x5eed, 0x004b_4d53)));
     let key = || specification.text("KMSMasterKeyId").map_or_else(own, str::to_owned);
     Some((specification.flag("Enabled") == Some(true)).then(key))
 }

@@ -54,9 +54,9 @@ impl DynamoDb {
             // The table stays ACTIVE.
             let table = self.find_mut(args)?;
             if maximum {
-                table.set_maximum(ctx, args)?
+                table.set_maximum(ctx, args)?;
             } else {
-                table.warm_up(ctx, args)?
+                table.warm_up(ctx, args)?;
             }
             return Ok(json!({ "TableDescription": table.json(ctx) }));
         }
@@ -204,9 +204,10 @@ impl Table {
     ) -> Result<(f64, Change), Refusal> {
         if on_demand {
             // A table that has been on demand before switches within seconds.
-            let seconds = match self.was_on_demand {
-                true => f64::from(ctx.assumptions.billing_mode_again_seconds),
-                false => ctx.world.timings.billing_mode_update,
+            let seconds = if self.was_on_demand {
+                f64::from(ctx.assumptions.billing_mode_again_seconds)
+            } else {
+                ctx.world.timings.billing_mode_update
             };
             if self.switches.iter().filter(|at| ctx.now - **at < DAY_MS).count() >= SWITCH_LIMIT {
                 return Err(limit(format!(

@@ -1,6 +1,12 @@
 //! The settings of an event source mapping on Kinesis, with their ranges (Lambda guide, "Kinesis parameters";
 //! API reference, CreateEventSourceMapping).
 
+#![allow(
+    clippy::case_sensitive_file_extension_comparisons,
+    clippy::nonminimal_bool,
+    reason = "an ARN is no file, and its case counts"
+)]
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! Invocations: when a slot starts one, what it asks of tables, how it ends.
 
+#![allow(clippy::match_same_arms, reason = "each way to succeed has a comment of its own")]
+
 use super::function::{self, Invocation};
 use super::outcome::Sink;
 use super::reader::{Batch, Reader};

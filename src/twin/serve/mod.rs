@@ -38,7 +38,7 @@ const LARGE_ANSWERS: usize = 4;
 /// body), answers.
 pub const SERVER_BYTES: usize = CONNECTIONS * (2 * HEAD + 2 * SMALL) + BODIES + (6 + LARGE_ANSWERS) * MAX_BODY;
 /// A client's time for a request's head, and to begin the next one.
-const HEAD_TIME: Duration = Duration::from_secs(60);
+const HEAD_TIME: Duration = Duration::from_mins(1);
 /// A client's time for a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long requests under way may take once the server is asked to stop.

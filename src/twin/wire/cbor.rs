@@ -3,6 +3,12 @@
 //!
 //! JSON has no NaN and no infinities: inside the twin they are the strings that AWS JSON uses for them.
 
+#![allow(
+    clippy::option_option,
+    clippy::large_stack_arrays,
+    reason = "broken bytes, the end and an item are three things"
+)]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ciborium::value::Value as Cbor;
 use serde_json::{Map, Value, json};

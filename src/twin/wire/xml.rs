@@ -1,5 +1,7 @@
 //! AWS Query's answers: XML for the members JSON would carry.
 
+#![allow(clippy::format_push_string, reason = "an answer is small")]
+
 use serde_json::Value;
 
 use super::{Answer, Service};

@@ -3,6 +3,8 @@
 //! What always holds: a document without a problem here can be read into a `World`, and the schema is the one
 //! that `docs/world.schema.json` shows.
 
+#![allow(clippy::nonminimal_bool, reason = "it reads as it is said")]
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
@@ -179,12 +181,11 @@ impl Checker {
             return self.report(place, path, problem::MISSING_FIELD, "`kind` is missing", Some(help));
         };
         let written = if let Value::Text(text) = &kind.value { text.as_str() } else { "" };
-        match variants.iter().find(|variant| kind_of(variant).as_deref() == Some(written)) {
-            Some(variant) => self.object(entries, variant, path, place),
-            None => {
-                let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
-                self.word(kind, &kinds, &join(path, "kind"));
-            }
+        if let Some(variant) = variants.iter().find(|variant| kind_of(variant).as_deref() == Some(written)) {
+            self.object(entries, variant, path, place)
+        } else {
+            let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+            self.word(kind, &kinds, &join(path, "kind"));
         }
     }
 

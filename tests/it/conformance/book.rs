@@ -1,7 +1,5 @@
 //! The book: sends requests as a client would, asserts the answers, and notes what was shown.
 
-#![allow(clippy::needless_pass_by_value, reason = "a script reads better with json! in the call")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use alleycat_operator::twin::{Request, Response, Twin, World};

@@ -1,5 +1,7 @@
 //! Starts an emulator on a free loopback port, talks plain HTTP to it, and stops it when dropped.
 
+#![allow(clippy::disallowed_methods, clippy::format_collect, reason = "somebody else's server lives in real time")]
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},

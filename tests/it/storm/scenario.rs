@@ -484,9 +484,10 @@ fn metric_faults(rng: &mut Rng, start: Timestamp, calm_from: i64) -> Vec<MetricF
                     .pick(&[None, Some("AWS/Kinesis"), Some("AWS/Lambda"), Some("AWS/DynamoDB")])
                     .map(Into::into),
                 metric: None,
-                trouble: match rng.chance(0.4) {
-                    true => MetricTrouble::Late { seconds: rng.range(30, 200) as u32 },
-                    false => MetricTrouble::Missing,
+                trouble: if rng.chance(0.4) {
+                    MetricTrouble::Late { seconds: rng.range(30, 200) as u32 }
+                } else {
+                    MetricTrouble::Missing
                 },
             }
         })

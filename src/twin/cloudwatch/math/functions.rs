@@ -241,7 +241,7 @@ fn choose(condition: Value, yes: &Value, no: Option<&Value>) -> Result<Value> {
         Value::Line(line) => {
             let mut points = BTreeMap::new();
             for (time, truth) in &line.points {
-                let side = if *truth != 0.0 { Some(yes) } else { no };
+                let side = if *truth == 0.0 { no } else { Some(yes) };
                 let value = side.map(|side| at(side, *time)).transpose()?.flatten();
                 points.extend(value.map(|value| (*time, value)));
             }

@@ -3,6 +3,12 @@
 //! A point that is missing in one series counts as 0 next to a point of the other; where both are missing there
 //! is none. A result that is no number (a division by zero) is left out.
 
+#![allow(
+    clippy::type_complexity,
+    clippy::float_cmp,
+    reason = "the search is one closure; metric math compares doubles exactly"
+)]
+
 mod functions;
 mod parse;
 

@@ -77,7 +77,9 @@ impl Names {
             let (open, name, close) = (words.next(), words.next(), words.next());
             let (Some("("), Some(name), Some(")")) = (open, name, close) else { return Err(unread(WHAT, text)) };
             let term = (self.resolve(WHAT, name)?, exist);
-            groups.last_mut().map(|group| group.push(term));
+            if let Some(group) = groups.last_mut() {
+                group.push(term)
+            }
             match words.next().map(str::to_ascii_uppercase).as_deref() {
                 Some("AND") => {}
                 Some("OR") => groups.push(Vec::new()),

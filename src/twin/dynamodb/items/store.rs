@@ -1,5 +1,7 @@
 //! Where items are kept, and what a write costs the table and each of its indexes.
 
+#![allow(clippy::struct_field_names, reason = "the items of the store are items")]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

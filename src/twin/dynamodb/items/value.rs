@@ -50,10 +50,13 @@ fn size(value: &Value, level: u32) -> Result<u64, Refusal> {
         "N" => Number::parse(&text(content)?)?.size(),
         "B" => binary(&text(content)?)?.len() as u64,
         "BOOL" => content.as_bool().map(|_| 1).ok_or_else(wrong)?,
-        "NULL" => match content.as_bool().ok_or_else(wrong)? {
-            true => 1,
-            false => return Err(invalid("Null attribute value types must have the value of true")),
-        },
+        "NULL" => {
+            if content.as_bool().ok_or_else(wrong)? {
+                1
+            } else {
+                return Err(invalid("Null attribute value types must have the value of true"));
+            }
+        }
         "SS" | "NS" | "BS" => set(kind, content.as_array().ok_or_else(wrong)?)?,
         "L" => {
             let items = content.as_array().ok_or_else(wrong)?;

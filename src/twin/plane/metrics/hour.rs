@@ -1,6 +1,8 @@
 //! One hour of a series, packed: a few bytes a point, so that 15 days of minutes stay small. With age an hour
 //! keeps fewer, longer points, as CloudWatch rolls data up.
 
+#![allow(clippy::option_option, reason = "broken bytes, no sketch and a sketch are three things")]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

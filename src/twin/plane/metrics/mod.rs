@@ -4,6 +4,8 @@
 //! minutes are kept for 15 days, then five minutes for 63 days, then hours for 455 days (CloudWatch concepts,
 //! "Metrics retention").
 
+#![allow(clippy::float_cmp, reason = "one value seen is the same double twice")]
+
 mod hour;
 mod sketch;
 
