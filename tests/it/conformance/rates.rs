@@ -30,7 +30,7 @@ pub const RULES: &[Rule] = &[
     rule("lambda.rate.get-function", "GetFunction: 100 a second", LAMBDA),
     rule("dynamodb.rate.describe-limits", "DescribeLimits: 1 a minute", DYNAMODB),
     rule("dynamodb.rate.describe-time-to-live", "DescribeTimeToLive: 10 a second", DYNAMODB),
-    rule("dynamodb.rate.tags", "TagResource: 5 a second", DYNAMODB),
+    rule("dynamodb.rate.tagging", "TagResource: 5 a second", DYNAMODB),
     rule("dynamodb.rate.control-plane", "2,500 mutating and 2,500 reading control-plane requests a second", DYNAMODB),
     rule("cloudwatch.rate.requests", "GetMetricData 500, GetMetricStatistics 400, ListMetrics 25 a second", CLOUDWATCH),
 ];
@@ -68,7 +68,7 @@ const RATES: &[(&str, &str, &[&str], usize)] = &[
     ("lambda.rate.get-function", "lambda", &["GetFunction"], 100),
     ("dynamodb.rate.describe-limits", "dynamodb", &["DescribeLimits"], 1),
     ("dynamodb.rate.describe-time-to-live", "dynamodb", &["DescribeTimeToLive"], 10),
-    ("dynamodb.rate.tags", "dynamodb", &["TagResource"], 5),
+    ("dynamodb.rate.tagging", "dynamodb", &["TagResource"], 5),
     ("dynamodb.rate.control-plane", "dynamodb", &["UpdateTable", "DescribeTable"], 2_500),
     ("cloudwatch.rate.requests", "cloudwatch", &["GetMetricData"], 500),
     ("cloudwatch.rate.requests", "cloudwatch", &["GetMetricStatistics"], 400),
