@@ -182,7 +182,7 @@ impl Checker {
         };
         let written = if let Value::Text(text) = &kind.value { text.as_str() } else { "" };
         if let Some(variant) = variants.iter().find(|variant| kind_of(variant).as_deref() == Some(written)) {
-            self.object(entries, variant, path, place)
+            self.object(entries, variant, path, place);
         } else {
             let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
             self.word(kind, &kinds, &join(path, "kind"));

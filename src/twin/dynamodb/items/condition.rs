@@ -78,7 +78,7 @@ impl Names {
             let (Some("("), Some(name), Some(")")) = (open, name, close) else { return Err(unread(WHAT, text)) };
             let term = (self.resolve(WHAT, name)?, exist);
             if let Some(group) = groups.last_mut() {
-                group.push(term)
+                group.push(term);
             }
             match words.next().map(str::to_ascii_uppercase).as_deref() {
                 Some("AND") => {}
