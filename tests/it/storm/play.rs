@@ -121,6 +121,10 @@ pub fn play(scenario: &Scenario) -> Played {
     runtime.block_on(Player::new(scenario).run())
 }
 
+fn denied(outcome: &Outcome) -> bool {
+    matches!(&outcome.verdict, Verdict::Failed(failure) if failure.class == ErrorClass::Denied)
+}
+
 struct Player<'a> {
     scenario: &'a Scenario,
     host: Host,
@@ -220,13 +224,7 @@ impl<'a> Player<'a> {
             }
         }
         self.host.set_faults(Faults::default());
-        let mut outcome = self.apply(SignedDuration::from_mins(25)).await.expect("without faults AWS can be read");
-        // What AWS itself still denies, a person tries again later.
-        while matches!(&outcome.verdict, Verdict::Failed(failure) if failure.class == ErrorClass::Denied) {
-            self.note_apply(&outcome);
-            self.clock.sleep(SignedDuration::from_mins(2)).await;
-            outcome = self.apply(SignedDuration::from_mins(25)).await.expect("without faults AWS can be read");
-        }
+        let outcome = self.apply_in_the_end().await;
         self.note_apply(&outcome);
         if outcome.verdict == Verdict::Done {
             self.second_plan().await;
@@ -238,6 +236,20 @@ impl<'a> Player<'a> {
         }
         self.host.set_faults(Faults::default());
         (outcome.verdict, daemon_from)
+    }
+
+    /// What the world itself still denies (permissions, credentials), a person tries again later.
+    async fn apply_in_the_end(&mut self) -> Outcome {
+        loop {
+            match self.apply(SignedDuration::from_mins(25)).await {
+                Some(outcome) if !denied(&outcome) => return outcome,
+                Some(outcome) => self.note_apply(&outcome),
+                None => self.log.push(format!("{} apply: AWS could not be read", self.clock.now())),
+            }
+            let calm = self.scenario.world.start + SignedDuration::from_mins(self.scenario.calm_from);
+            assert!(self.clock.now() < calm, "AWS can be read once the world gives no trouble");
+            self.clock.sleep(SignedDuration::from_mins(2)).await;
+        }
     }
 
     fn begin(&mut self, life: &Life) {
