@@ -3,11 +3,18 @@
 //! What always holds: a rule that needs a number and does not have it says so ([`Diagnosis::Blind`]);
 //! no rule takes a missing number for zero.
 
+mod estimates;
 mod finding;
 mod review;
 mod rules;
+mod series;
 mod symptoms;
+pub mod thresholds;
 
+pub use estimates::{
+    BURST_SECONDS, BatchTime, ConsumerEstimate, Estimates, SHARD_READ_BYTES_PER_SECOND, SinkEstimate, StreamEstimate,
+    estimates,
+};
 pub use finding::{Confidence, Diagnosis, Evidence, Finding, Outlook, Severity};
 pub use review::{Episode, Review, review};
 pub use rules::diagnose;
@@ -15,3 +22,4 @@ pub use symptoms::{
     ConsumerLoad, KIB, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, SinkLoad, StreamLoad, consumer_load,
     sink_load, stream_load,
 };
+pub use thresholds::Threshold;

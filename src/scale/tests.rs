@@ -98,6 +98,7 @@ fn table() -> TableFacts {
         time_to_live: None,
         point_in_time_recovery: true,
         deletion_protection: true,
+        on_demand_maximum_write: None,
         tags: BTreeMap::new(),
     }
 }
@@ -168,6 +169,7 @@ impl Scene {
                 on_failure: None,
                 filter_criteria: Vec::new(),
                 last_modified: None,
+                last_processing_result: None,
                 tags: BTreeMap::new(),
             });
         }
