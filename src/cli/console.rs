@@ -113,6 +113,11 @@ impl Console {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| CliError::stdout(&error))
     }
 
+    /// Empties the screen for the next result, where stdout is a terminal; elsewhere results follow each other.
+    pub fn clear(&self) -> Result<(), CliError> {
+        if io::stdout().is_terminal() && !self.json() { self.print("\x1b[H\x1b[2J") } else { Ok(()) }
+    }
+
     /// Writes one JSON document over several lines.
     pub fn document(&self, value: &impl Serialize) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value).map_err(|error| CliError::bug(&error))?;

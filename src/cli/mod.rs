@@ -23,6 +23,7 @@ pub mod render;
 pub mod serve;
 pub mod signals;
 pub mod source;
+pub mod status;
 pub mod target;
 pub mod validate;
 pub mod version;
@@ -57,6 +58,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Remove what belongs to the pipeline; what holds data stays unless you say so twice.
     Destroy(destroy::DestroyArgs),
+    /// Show the pipeline on one screen: load, lag, bottleneck, bounds, quota, cost.
+    Status(status::StatusArgs),
     /// Watch the pipeline and scale it.
     Daemon(daemon::DaemonArgs),
     /// Watch the Alleycat pipeline fall over, and then the operator keep it up; needs no AWS account.
@@ -101,6 +104,7 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Plan(args) => plan::run(globals, console, args),
         Command::Apply(args) => apply::run(globals, console, args),
         Command::Destroy(args) => destroy::run(globals, console, args),
+        Command::Status(args) => status::run(globals, console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),
         Command::Local(args) => serve::run(globals, console, args),

@@ -336,14 +336,14 @@ fn dollars(delta: UsdPerHour) -> Option<String> {
 }
 
 /// The text so far.
-struct Out {
-    text: String,
-    color: bool,
+pub(super) struct Out {
+    pub(super) text: String,
+    pub(super) color: bool,
 }
 
 impl Out {
     /// One entry: `head` in its style, then `body`, wrapped at [`WIDTH`] with `indent` on every line but a head's.
-    fn line(&mut self, head: &str, body: &str, style: Option<Style>, indent: usize) {
+    pub(super) fn line(&mut self, head: &str, body: &str, style: Option<Style>, indent: usize) {
         let margin = " ".repeat(indent);
         let start = if head.is_empty() { margin.as_str() } else { head };
         let (mut lines, mut line) = (Vec::new(), String::new());
