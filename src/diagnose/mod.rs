@@ -33,3 +33,8 @@ pub use symptoms::{
     sink_load, stream_load,
 };
 pub use thresholds::Threshold;
+
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod tests;
