@@ -264,7 +264,8 @@ fn missing(pipeline: &Pipeline, facts: &Facts) -> Vec<ResourceId> {
     stream.into_iter().chain(mappings).chain(tables.map(|it| ResourceId::Table(it.name.clone()))).collect()
 }
 
-fn stages(pipeline: &Pipeline, facts: &Facts, estimates: &Estimates) -> Vec<Stage> {
+/// Used against capacity, in the order of the data's way.
+pub(super) fn stages(pipeline: &Pipeline, facts: &Facts, estimates: &Estimates) -> Vec<Stage> {
     let mut stages = Vec::new();
     let mut add = |resource: &ResourceId, what, unit, used, capacity| {
         stages.push(Stage { resource: resource.clone(), what, unit, used, capacity });
@@ -300,8 +301,7 @@ fn sinks<'a>(pipeline: &Pipeline, facts: &'a Facts) -> Vec<(ResourceId, &'a Capa
     for table in pipeline.tables.iter().filter_map(|spec| facts.tables.get(&spec.name)) {
         found.push((ResourceId::Table(table.name.clone()), &table.capacity));
         let indexes = table.global_secondary_indexes.values();
-        found
-            .extend(indexes.map(|index| (ResourceId::Index(table.name.clone(), index.name.clone()), &index.capacity)));
+        found.extend(indexes.map(|index| (ResourceId::Index(table.name.clone(), index.name.clone()), &index.capacity)));
     }
     found
 }

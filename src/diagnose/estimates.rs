@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::{
         BillingMode, CapacityFacts, ConsumerSignals, Facts, FunctionFacts, IndexSignals, MappingFacts, MappingState,
-        ResourceId, ShardSignals, Signals, StreamFacts,
+        ResourceId, Signals, StreamFacts,
     },
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
@@ -191,7 +191,7 @@ fn stream_estimate(
     let load = symptoms::stream_load(policy, live, signals)?;
     let shards = f64::from(live.open_shards.get());
     let readers = shared_readers(pipeline, facts, signals);
-    let (hottest_shard, skew) = hottest(signals).map_or((None, None), |(name, skew)| (Some(name), Some(skew)));
+    let shards_seen = symptoms::shard_loads(signals);
     Some(StreamEstimate {
         offered_records: load.offered,
         offered_bytes: load.offered_bytes,
@@ -201,40 +201,32 @@ fn stream_estimate(
         record_bytes: (load.offered > 0.0).then(|| load.offered_bytes / load.offered),
         shared_readers: readers,
         read_utilization: ratio(f64::from(readers) * load.offered_bytes, shards * SHARD_READ_BYTES_PER_SECOND),
-        skew,
-        hottest_shard,
+        skew: shards_seen.as_ref().map(|(_, skew)| *skew),
+        hottest_shard: shards_seen.and_then(|(shards, _)| shards.into_iter().next()).map(|shard| shard.id),
     })
 }
 
 /// The readers that share the stream: those that are known, or more when more than they can account for is fetched
-/// (a reader that keeps up fetches each record once).
+/// (a reader that keeps up fetches each record once; minutes in which one was behind say nothing).
 pub(super) fn shared_readers(pipeline: &Pipeline, facts: &Facts, signals: &Signals) -> u32 {
-    let stream = facts.stream.as_ref().map_or("", |stream| stream.arn.as_str());
-    let polls = |mapping: &&MappingFacts| mapping.source_arn == stream && mapping.state != MappingState::Disabled;
-    let known = facts.mappings.iter().filter(polls).count() + pipeline.external_consumers.len();
-    let known = u32::try_from(known).unwrap_or(u32::MAX);
-    let each = signals.stream.incoming_records.points.iter().filter(|point| point.value > 0.0);
-    let copies: Vec<f64> =
-        each.filter_map(|point| Some(signals.stream.get_records.at(point.at)? / point.value)).collect();
+    let known = u32::try_from(known_readers(pipeline, facts)).unwrap_or(u32::MAX);
+    let stream = &signals.stream;
+    let at_tip = |at: Timestamp| stream.iterator_age_ms.at(at).is_some_and(|age| age < HEALTHY_MS);
+    let each = stream.incoming_records.points.iter().filter(|point| point.value > 0.0 && at_tip(point.at));
+    let copies: Vec<f64> = each.filter_map(|point| Some(stream.get_records.at(point.at)? / point.value)).collect();
     let seen = if copies.len() < FIT_MINUTES { 0.0 } else { median(copies).unwrap_or(0.0).round() };
     known.max(seen.clamp(0.0, f64::from(MOST_READERS)) as u32)
 }
 
+/// Mappings that poll the stream, and the readers that the spec names.
+pub(super) fn known_readers(pipeline: &Pipeline, facts: &Facts) -> usize {
+    let arn = facts.stream.as_ref().map_or("", |stream| stream.arn.as_str());
+    let polls = |mapping: &&MappingFacts| mapping.source_arn == arn && mapping.state != MappingState::Disabled;
+    facts.mappings.iter().filter(polls).count() + pipeline.external_consumers.len()
+}
+
 /// No more shared readers than this are believed: each needs a call of the five a second now and then.
 const MOST_READERS: u32 = 50;
-
-/// The shard with the greatest load in the newest minutes, and its load over the mean of the shards.
-fn hottest(signals: &Signals) -> Option<(String, f64)> {
-    let load = |shard: &ShardSignals| {
-        let now = |signal: &crate::model::Signal| mean(&super::series::newest(signal, signals.newest_expected, 3));
-        let records = (now(&shard.incoming_records) + now(&shard.rejected_records)) / SHARD_RECORDS_PER_SECOND;
-        records.max(now(&shard.incoming_bytes) / SHARD_BYTES_PER_SECOND) / MINUTE
-    };
-    let loads: Vec<(&String, f64)> = signals.stream.shards.iter().map(|(id, shard)| (id, load(shard))).collect();
-    let mean = mean(&loads.iter().map(|(_, load)| *load).collect::<Vec<_>>());
-    let (id, most) = loads.into_iter().max_by(|one, other| one.1.total_cmp(&other.1))?;
-    (mean > 0.0).then(|| (id.clone(), most / mean))
-}
 
 fn consumer_estimate(
     pipeline: &Pipeline,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::series::{MINUTE, mean, newest, now_of, now_of_points, ratio, slope, sum};
 use crate::{
-    model::{CapacityFacts, ConsumerSignals, IndexSignals, Signal, Signals, StreamFacts},
+    model::{CapacityFacts, ConsumerSignals, Freshness, IndexSignals, ShardSignals, Signal, Signals, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
@@ -62,6 +62,36 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
     Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, utilization })
 }
 
+/// One open shard, by its own metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ShardLoad {
+    /// Shard id.
+    pub(super) id: String,
+    /// Offered over what a shard takes, by the tighter of records and bytes, over the newest three minutes.
+    pub(super) utilization: f64,
+    /// Records rejected in them.
+    pub(super) rejected: f64,
+}
+
+/// The shards with the fullest first, and how full it is over the mean; `None` without shard-level metrics.
+pub(super) fn shard_loads(signals: &Signals) -> Option<(Vec<ShardLoad>, f64)> {
+    let newest = signals.newest_expected;
+    let load = |(id, shard): (&String, &ShardSignals)| {
+        let rate = |signal: &Signal| mean(&self::newest(signal, newest, 3)) / MINUTE;
+        let records = rate(&shard.incoming_records) + rate(&shard.rejected_records);
+        ShardLoad {
+            id: id.clone(),
+            utilization: (records / SHARD_RECORDS_PER_SECOND).max(rate(&shard.incoming_bytes) / SHARD_BYTES_PER_SECOND),
+            rejected: sum(&shard.rejected_records, newest, 3),
+        }
+    };
+    let mut loads: Vec<ShardLoad> = signals.stream.shards.iter().map(load).collect();
+    loads.sort_by(|one, other| other.utilization.total_cmp(&one.utilization));
+    let mean = mean(&loads.iter().map(|shard| shard.utilization).collect::<Vec<_>>());
+    let most = loads.first().filter(|_| mean > 0.0)?.utilization;
+    Some((loads, most / mean))
+}
+
 /// What a consumer does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerLoad {
@@ -107,11 +137,14 @@ pub fn consumer_load(
     consumer: &ConsumerSpec,
 ) -> Option<ConsumerLoad> {
     let own = signals.consumers.get(&consumer.name)?;
-    // A function that is not invoked publishes no age. The stream-wide age covers every shared reader; at zero it
-    // proves that nothing waits.
-    let age = if own.iterator_age_ms.is_fresh() {
+    // A fan-out consumer says itself how far behind it is. A function that is not invoked publishes no age. The
+    // stream-wide age covers every shared reader; at zero it proves that nothing waits.
+    let shared = own.behind_latest_ms.freshness == Freshness::Absent;
+    let age = if own.behind_latest_ms.is_fresh() {
+        &own.behind_latest_ms
+    } else if own.iterator_age_ms.is_fresh() {
         &own.iterator_age_ms
-    } else if signals.stream.iterator_age_ms.is_fresh() {
+    } else if shared && signals.stream.iterator_age_ms.is_fresh() {
         &signals.stream.iterator_age_ms
     } else {
         return None;

@@ -99,13 +99,13 @@ pub(super) const OWN_WORK: Threshold = threshold(
     "share of a batch's time that grows with its records",
     "Ours: what waits for a table is mostly per batch.",
 );
-pub(super) const RETENTION_WARN: Threshold = threshold(
+pub(crate) const RETENTION_WARN: Threshold = threshold(
     "retentionWarn",
     0.5,
     "share of the retention",
     "Kinesis developer guide, CloudWatch metrics: above 50 % there is a risk of losing records.",
 );
-pub(super) const RETENTION_ACT: Threshold = threshold("retentionAct", 0.8, "share of the retention", "Ours.");
+pub(crate) const RETENTION_ACT: Threshold = threshold("retentionAct", 0.8, "share of the retention", "Ours.");
 pub(super) const SETTLING: Threshold = threshold(
     "settling",
     5.0,

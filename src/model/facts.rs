@@ -198,6 +198,18 @@ pub struct MappingFacts {
     pub tags: BTreeMap<String, String>,
 }
 
+impl MappingFacts {
+    /// The name of the function it invokes, without account, region and alias.
+    pub fn function_name(&self) -> Option<String> {
+        self.function_arn.split(':').nth(6).map(str::to_owned)
+    }
+
+    /// The alias or version that it invokes, if it names one.
+    pub fn function_alias(&self) -> Option<String> {
+        self.function_arn.split(':').nth(7).map(str::to_owned)
+    }
+}
+
 /// DynamoDB billing mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

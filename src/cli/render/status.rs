@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use jiff::{SignedDuration, Timestamp};
 
-use super::plan::Out;
+use super::{diagnosis::word, out::Out};
 use crate::{
     cli::{
         progress::human,
@@ -77,26 +77,17 @@ impl Out {
     }
 }
 
-/// The word and colour of a severity.
-pub fn severity(severity: Severity) -> (&'static str, AnsiColor) {
-    match severity {
-        Severity::Info => ("info", AnsiColor::Cyan),
-        Severity::Warning => ("warning", AnsiColor::Yellow),
-        Severity::Critical => ("critical", AnsiColor::Red),
-    }
-}
-
 fn verdict(out: &mut Out, status: &Status, bottleneck: Option<&Finding>) {
     let at = status.observed_at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let (word, style) = match bottleneck {
+    let (said, style) = match bottleneck {
         Some(finding) => {
-            let (word, color) = severity(finding.severity);
-            (format!("{word}: {}", finding.diagnosis), color.on_default().bold())
+            let color = if finding.severity == Severity::Critical { AnsiColor::Red } else { AnsiColor::Yellow };
+            (format!("{}: {}", word(finding.severity), finding.diagnosis), color.on_default().bold())
         }
         None if !status.missing.is_empty() => ("not complete".to_owned(), AnsiColor::Yellow.on_default().bold()),
         None => ("all is well".to_owned(), AnsiColor::Green.on_default().bold()),
     };
-    out.row(&format!("{word}  {}  {}  {at}", clip(&status.pipeline, NAME), clip(&status.region, 16)), Some(style));
+    out.row(&format!("{said}  {}  {}  {at}", clip(&status.pipeline, NAME), clip(&status.region, 16)), Some(style));
     if !status.missing.is_empty() {
         let names: Vec<String> = status.missing.iter().map(ToString::to_string).collect();
         out.paragraph("missing", &format!("{}: run alleycat-operator apply", names.join(", ")));
