@@ -47,12 +47,15 @@ pub(super) fn rules(
     let resource = ResourceId::Mapping(spec.name.clone());
     let (Some(stream), Some(mapping), Some(own)) = (
         &view.facts.stream,
-        view.facts.mapping_to(&spec.function, spec.alias.as_deref()),
+        view.facts.mapping_named(&spec.function, spec.alias.as_deref()),
         view.signals.consumers.get(&spec.name),
     ) else {
         return;
     };
-    let stopped = of_mapping(view, answer, &resource, stream, mapping);
+    let stopped = match view.facts.functions.get(&spec.function) {
+        Some(_) => of_mapping(view, answer, &resource, stream, mapping),
+        None => gone(answer, &resource, spec),
+    };
     let (Some(load), Some(estimate)) = (
         symptoms::consumer_load(view.pipeline, view.policy, view.signals, spec),
         view.estimates.consumers.get(&spec.name).cloned(),
@@ -169,6 +172,15 @@ fn of_mapping(
             false
         }
     }
+}
+
+/// The mapping is there and its function is not.
+fn gone(answer: &mut Answer, resource: &ResourceId, spec: &ConsumerSpec) -> bool {
+    let summary = format!("{resource} invokes function/{}, which does not exist.", spec.function);
+    let remedy = "None: the operator creates no function.";
+    let finding = Finding::new(Diagnosis::MappingFailing, Severity::Critical, resource.clone(), summary, remedy);
+    answer.cause(finding.person("Deploy the function again: the mapping goes on where it stopped, within retention."));
+    true
 }
 
 /// A problem that is neither a right nor the function's own, which its metrics tell better.

@@ -1,7 +1,8 @@
 //! What is only worth knowing: what is provisioned and not used, and what another way to pay would cost at the load
 //! that was measured.
 //!
-//! What always holds: these findings are never urgent; without an hour of measurements there are none.
+//! What always holds: these findings are never urgent; without some measurements there are none, and without an hour
+//! of them they are not sure.
 
 use super::{
     Confidence, Diagnosis, Evidence, Finding, Severity,
@@ -9,7 +10,7 @@ use super::{
     rules::evidence,
     series::{MINUTE, mean},
     symptoms::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
-    thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER},
+    thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER, SURE_HISTORY},
 };
 use crate::{
     cost::PriceSheet,
@@ -64,6 +65,11 @@ pub fn economy(
             bill.add(policy, signals, live.billing_mode, *provisioned, prices);
         }
         findings.extend(bill.compare(ResourceId::Table(spec.name.clone()), live.billing_mode, "capacity units"));
+    }
+    let tables = signals.tables.values().map(|table| &table.table.consumed_write);
+    let minutes = tables.chain([&signals.stream.incoming_records]).map(|signal| signal.points.len()).max();
+    if (minutes.unwrap_or(0) as f64) < SURE_HISTORY.value {
+        findings.iter_mut().for_each(|finding| finding.confidence = Confidence::Low);
     }
     findings
 }

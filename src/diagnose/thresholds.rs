@@ -116,11 +116,13 @@ pub(super) const STUCK: Threshold =
     threshold("stuckMapping", 10.0, "minutes in transition", "Ours: twice what an update takes at most.");
 pub(super) const NOT_INVOKED: Threshold =
     threshold("notInvoked", 5.0, "minutes without an invocation while records wait", "Ours.");
-pub(super) const HISTORY: Threshold = threshold(
-    "economyHistory",
+pub(super) const HISTORY: Threshold =
+    threshold("economyHistory", 20.0, "minutes of measurements", "Ours: less says nothing about what to pay for.");
+pub(super) const SURE_HISTORY: Threshold = threshold(
+    "economySureHistory",
     60.0,
     "minutes of measurements",
-    "Ours: what was needed for less says nothing about what to pay for.",
+    "Ours: below it a finding about money has a low confidence.",
 );
 pub(super) const CHEAPER: Threshold =
     threshold("cheaperBy", 0.9, "share of the present cost", "Ours: a smaller saving is not worth a change.");
@@ -132,7 +134,7 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 30] = [
+pub const ALL: [Threshold; 31] = [
     HOT_BELOW,
     HOT_SKEW,
     PACKING_ROOM,
@@ -161,6 +163,7 @@ pub const ALL: [Threshold; 30] = [
     STUCK,
     NOT_INVOKED,
     HISTORY,
+    SURE_HISTORY,
     CHEAPER,
     OVER,
 ];
