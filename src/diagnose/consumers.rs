@@ -12,7 +12,7 @@ use super::{
     series::{busy_minutes, sum},
     symptoms,
     thresholds::{
-        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, RETENTION_ACT, RETENTION_WARN, STUCK, TIMEOUT_SHARE,
+        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, OTHERS, RETENTION_ACT, RETENTION_WARN, STUCK, TIMEOUT_SHARE,
     },
 };
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// Words in a mapping's last result that speak of rights. AWS writes them as free text.
-const RIGHTS: [&str; 6] = ["permission", "denied", "not authorized", "unauthorized", "cannot be assumed", "forbidden"];
+const RIGHTS: [&str; 7] =
+    ["permission", "denied", "not authorized", "unauthorized", "cannot be assumed", "forbidden", "ensure the role"];
 
 /// One consumer with what is known of it.
 pub(super) struct Consumer<'a> {
@@ -395,7 +396,11 @@ fn faults(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
     let (invocations, errors) = (sum(&consumer.own.invocations, newest, 3), sum(&consumer.own.errors, newest, 3));
     let blocked = load.age_slope >= BLOCKED_SLOPE.value && busy_minutes(&consumer.own.errors, newest, 3) == 3;
     let alone = consumer.estimate.slots == 1;
-    let others_succeed = invocations > errors;
+    // What succeeds must be able to carry the share of the slots that are not blocked, or it is not only one of them.
+    let share = 1.0 - 1.0 / f64::from(consumer.estimate.slots.max(1));
+    let carried = (invocations - errors) * f64::from(consumer.mapping.batch_size.get());
+    let incoming = sum(&view.signals.stream.incoming_records, newest, 3);
+    let others_succeed = invocations > errors && carried >= OTHERS.value * share * incoming;
     let escape =
         "Set bisectBatchOnFunctionError, maximumRetryAttempts and an on-failure destination: the shard goes on.";
     let share = load.error_ratio * 100.0;

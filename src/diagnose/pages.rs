@@ -9,8 +9,8 @@ use super::{
     Diagnosis, Threshold,
     thresholds::{
         ACCOUNT_NEAR, BLOCKED_SLOPE, BUSY, CATCHING_UP, CHEAPER, FAILING_CALLS, FAILING_CALLS_CRITICAL, FAULTY,
-        FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_SKEW, INDEX_HOLDS, MANY_READERS, NOT_INVOKED, OVER,
-        OWN_WORK, PACKING_ROOM, READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING, SHARD_READS,
+        FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_SKEW, INDEX_HOLDS, MANY_READERS, NOT_INVOKED, OTHERS,
+        OVER, OWN_WORK, PACKING_ROOM, READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING, SHARD_READS,
         SILENT_FLOOR, SILENT_SHARE, SPENDING_CREDIT, STUCK, SURE_HISTORY, TIMEOUT_SHARE,
     },
 };
@@ -247,7 +247,7 @@ pub static PAGES: [Page; 31] = [
         seen: "Invocations fail each minute, the greatest age grows by about a second a second, and other invocations succeed.",
         why: "Lambda retries a failed batch whole until it succeeds or expires, and its shard waits. With one slot a bad record cannot be told from a broken function: the confidence says so.",
         remedy: "Set bisectBatchOnFunctionError, maximumRetryAttempts and an on-failure destination; find the record in the function's log.",
-        thresholds: &[BLOCKED_SLOPE, FAULTY],
+        thresholds: &[BLOCKED_SLOPE, OTHERS, FAULTY],
         policy: &[],
         source: "Lambda developer guide, Kinesis on-failure destinations",
     },
