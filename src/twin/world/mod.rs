@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Assumptions;
 use crate::document::{Problem, problem, yaml};
 
 pub use faults::{
@@ -61,15 +62,15 @@ pub struct World {
     /// Control-plane timings.
     #[serde(default)]
     pub timings: Timings,
+    /// What the control plane assumes, and the account's default quotas.
+    #[serde(default)]
+    pub assumptions: Assumptions,
     /// The account's concurrent executions. Lambda quota: 1,000 by default.
     #[serde(default = "default_concurrency")]
     pub account_concurrency: u32,
     /// The account's shard limit. Kinesis quota: 20,000 in the largest regions, 1,000 or 6,000 elsewhere.
     #[serde(default = "default_shard_limit")]
     pub shard_limit: u32,
-    /// Greatest write or read units a second of one table. DynamoDB quota: 40,000.
-    #[serde(default = "default_table_limit")]
-    pub table_unit_limit: u32,
     /// Partition keys fall on shards at random (as MD5 does) instead of exactly in proportion.
     #[serde(default)]
     pub random_keys: bool,
@@ -254,10 +255,6 @@ fn default_concurrency() -> u32 {
 
 fn default_shard_limit() -> u32 {
     1_000
-}
-
-fn default_table_limit() -> u32 {
-    40_000
 }
 
 fn default_step() -> u32 {
