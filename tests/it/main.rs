@@ -20,6 +20,7 @@ mod emulators;
 mod fuzz;
 mod house;
 mod iam;
+mod incidents;
 mod local;
 mod manifests;
 mod memory;
