@@ -17,7 +17,11 @@ impl Kinesis {
         let name = args.need_text("ConsumerName")?;
         let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
-            return Err(Refusal::constraint(name, "consumerName", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"));
+            return Err(Refusal::constraint(
+                name,
+                "consumerName",
+                "satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+            ));
         }
         let tags = args.map("Tags");
         tags::check_tags(&tags)?;

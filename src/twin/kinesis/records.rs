@@ -294,11 +294,7 @@ fn record(args: Args<'_>, max_kib: u32) -> Result<Record<'_>, Refusal> {
     let key = args.need_text("PartitionKey")?;
     let characters = key.chars().count();
     if characters == 0 || characters > 256 {
-        return Err(Refusal::constraint(
-            key.get(..16).unwrap_or(key),
-            "partitionKey",
-            "have length between 1 and 256",
-        ));
+        return Err(Refusal::constraint(key.get(..16).unwrap_or(key), "partitionKey", "have length between 1 and 256"));
     }
     let data = BASE64_STANDARD.decode(args.need_text("Data")?);
     let data = data.map_err(|_| Refusal::new(400, "SerializationException", "Data is not base64"))?;

@@ -32,7 +32,11 @@ pub const RULES: &[Rule] = &[
     rule("dynamodb.rate.describe-time-to-live", "DescribeTimeToLive: 10 a second", DYNAMODB),
     rule("dynamodb.rate.tagging", "TagResource: 5 a second", DYNAMODB),
     rule("dynamodb.rate.control-plane", "2,500 mutating and 2,500 reading control-plane requests a second", DYNAMODB),
-    rule("cloudwatch.rate.requests", "GetMetricData, PutMetricData 500, GetMetricStatistics 400, ListMetrics 25 a second", CLOUDWATCH),
+    rule(
+        "cloudwatch.rate.requests",
+        "GetMetricData, PutMetricData 500, GetMetricStatistics 400, ListMetrics 25 a second",
+        CLOUDWATCH,
+    ),
 ];
 
 /// (rule, service, operations, calls at one moment)

@@ -40,7 +40,7 @@ pub struct Emulator {
     child: Child,
     port: u16,
     account: &'static str,
-    has_transitions: bool,
+    name: String,
     _home: tempfile::TempDir,
 }
 
@@ -116,7 +116,7 @@ impl Emulator {
         let beside = program.parent().filter(|_| name == "kinesis-local").unwrap_or(home.path());
         command.env("HOME", home.path()).env("TMPDIR", home.path()).current_dir(beside);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut running = Self { child, port, account, has_transitions: name == "kinesis-local", _home: home };
+        let mut running = Self { child, port, account, name: name.to_owned(), _home: home };
         for _ in 0..300 {
             let request = Request { method: "GET".into(), path: health.into(), headers: BTreeMap::new(), body: vec![] };
             if running.exchange(&request).is_some_and(|response| response.status == 200) {
@@ -148,11 +148,8 @@ impl Emulator {
         self.exchange(&request).unwrap_or_else(|| panic!("no answer to {call}"))
     }
 
-    /// Waits until no stream and no consumer is in transition.
+    /// Waits until nothing is in transition.
     pub fn settle(&self) {
-        if !self.has_transitions {
-            return;
-        }
         for _ in 0..600 {
             if !self.in_transition() {
                 return;
@@ -162,9 +159,21 @@ impl Emulator {
         panic!("still in transition after 30 s");
     }
 
+    /// kinesis-local has the transitions of streams and consumers, ministack those of functions, moto has none.
     fn in_transition(&self) -> bool {
         let ask = |call: &str, input: Value| answer(&self.send(call, &request(call, &input))).unwrap_or_default();
-        let moves = |status: &Value| matches!(status.as_str(), Some("CREATING" | "UPDATING" | "DELETING"));
+        let moving = ["CREATING", "UPDATING", "DELETING", "Pending", "InProgress"];
+        let moves = |status: &Value| status.as_str().is_some_and(|status| moving.contains(&status));
+        if self.name == "ministack" {
+            let functions = ask("lambda:ListFunctions", json!({}));
+            return functions["Functions"].as_array().into_iter().flatten().any(|function| {
+                let now = ask("lambda:GetFunctionConfiguration", json!({ "FunctionName": function["FunctionName"] }));
+                moves(&now["State"]) || moves(&now["LastUpdateStatus"])
+            });
+        }
+        if self.name != "kinesis-local" {
+            return false;
+        }
         let streams = ask("kinesis:ListStreams", json!({}));
         streams["StreamNames"].as_array().into_iter().flatten().any(|name| {
             let summary = ask("kinesis:DescribeStreamSummary", json!({ "StreamName": name }));
