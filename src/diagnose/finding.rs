@@ -1,5 +1,6 @@
 //! `Finding`: one diagnosis with the numbers behind it and what to do about it.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ResourceId;
@@ -63,6 +64,27 @@ pub struct Evidence {
     pub limit: Option<f64>,
 }
 
+/// How sure a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Confidence {
+    /// The numbers allow another cause as well; the summary names it.
+    Low,
+    /// The cause fits, and part of the evidence is missing or young.
+    Medium,
+    /// The numbers allow no other cause that is known here.
+    High,
+}
+
+/// What a finding leads to when nobody acts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// What happens, e.g. `records are lost`.
+    pub what: String,
+    /// When, at the present course.
+    pub at: Timestamp,
+}
+
 /// One diagnosis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -70,14 +92,22 @@ pub struct Finding {
     pub diagnosis: Diagnosis,
     /// How urgent.
     pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
     /// Where.
     pub resource: ResourceId,
+    /// Start of the first minute of which this has been true since, as far as was looked back.
+    pub since: Option<Timestamp>,
+    /// What it leads to, when that can be told.
+    pub outlook: Option<Outlook>,
     /// One sentence: what is seen and what it means.
     pub summary: String,
     /// The numbers.
     pub evidence: Vec<Evidence>,
-    /// What the operator does, or what a person must do.
+    /// What the operator does about it.
     pub remedy: String,
+    /// What a person must do where it is not the operator's to change.
+    pub person: Option<String>,
 }
 
 impl Finding {

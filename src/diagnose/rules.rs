@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    Diagnosis, Evidence, Finding, Severity,
+    Confidence, Diagnosis, Evidence, Finding, Severity,
     symptoms::{self, ConsumerLoad, SHARD_RECORDS_PER_SECOND, SinkLoad, StreamLoad},
 };
 
@@ -49,6 +49,10 @@ fn evidence(name: &str, value: f64, limit: Option<f64>) -> Evidence {
 
 fn blind(resource: ResourceId, what: &str) -> Finding {
     Finding {
+        confidence: Confidence::High,
+        since: None,
+        outlook: None,
+        person: None,
         diagnosis: Diagnosis::Blind,
         severity: Severity::Warning,
         summary: format!("{what} of {resource} is missing or stale: it is not taken for zero."),
@@ -71,6 +75,10 @@ fn ingest(
     let Some(stream) = &facts.stream else { return };
     if stream.status != LifecycleStatus::Active {
         findings.push(Finding {
+            confidence: Confidence::High,
+            since: None,
+            outlook: None,
+            person: None,
             diagnosis: Diagnosis::Actuating,
             severity: Severity::Info,
             summary: format!("{resource} is {:?}: AWS accepts no other change until it is ACTIVE.", stream.status),
@@ -92,6 +100,7 @@ fn ingest(
     ];
     if load.rejecting && load.utilization < 0.7 {
         findings.push(Finding {
+confidence: Confidence::High, since: None, outlook: None, person: None,
             diagnosis: Diagnosis::HotShard,
             severity: Severity::Critical,
             resource,
@@ -112,6 +121,10 @@ fn ingest(
             "bytes"
         };
         findings.push(Finding {
+            confidence: Confidence::High,
+            since: None,
+            outlook: None,
+            person: None,
             diagnosis: Diagnosis::IngestShort,
             severity: if load.rejecting { Severity::Critical } else { Severity::Warning },
             resource,
@@ -183,6 +196,10 @@ fn sink(
     }
     if load.key_range_throttles > 0.0 {
         findings.push(Finding {
+            confidence: Confidence::High,
+            since: None,
+            outlook: None,
+            person: None,
             diagnosis: Diagnosis::HotItem,
             severity: Severity::Warning,
             summary: format!(
@@ -197,6 +214,10 @@ fn sink(
     }
     if load.read_throttles > 0.0 {
         findings.push(Finding {
+            confidence: Confidence::High,
+            since: None,
+            outlook: None,
+            person: None,
             diagnosis: Diagnosis::SinkReadShort,
             severity: Severity::Critical,
             summary: format!("{resource} consumes {:.0} of {read:.0} read units/s and throttles reads.", load.read),
@@ -223,6 +244,10 @@ fn short(load: &SinkLoad, resource: &ResourceId, at_limit: bool, evidence: Vec<E
         (Diagnosis::SinkShort, "Raise write capacity before anything that writes to it.")
     };
     Finding {
+        confidence: Confidence::High,
+        since: None,
+        outlook: None,
+        person: None,
         diagnosis,
         severity: if throttling { Severity::Critical } else { Severity::Warning },
         summary: format!(
@@ -245,7 +270,11 @@ fn consumers(
     sink_throttled: bool,
 ) {
     let resource = ResourceId::Mapping(consumer.name.clone());
-    let (Some(stream), Some(mapping)) = (&facts.stream, symptoms::mapping_of(facts, consumer)) else { return };
+    let (Some(stream), Some(mapping)) =
+        (&facts.stream, facts.mapping_to(&consumer.function, consumer.alias.as_deref()))
+    else {
+        return;
+    };
     let Some(load) = symptoms::consumer_load(pipeline, policy, signals, consumer) else {
         findings.push(blind(resource, "The iterator age"));
         return;
@@ -261,6 +290,10 @@ fn consumers(
     let retention = f64::from(stream.retention.get()) * 3600.0;
     if load.age_seconds > 0.5 * retention {
         findings.push(Finding {
+            confidence: Confidence::High,
+            since: None,
+            outlook: None,
+            person: None,
             diagnosis: Diagnosis::RetentionAtRisk,
             severity: if load.age_seconds > 0.8 * retention { Severity::Critical } else { Severity::Warning },
             resource: resource.clone(),
@@ -317,6 +350,10 @@ fn cause(
         return None;
     };
     Some(Finding {
+        confidence: Confidence::High,
+        since: None,
+        outlook: None,
+        person: None,
         diagnosis,
         severity,
         resource: resource.clone(),

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    model::{CapacityFacts, ConsumerSignals, Facts, IndexSignals, MappingFacts, Signal, Signals, StreamFacts},
+    model::{CapacityFacts, ConsumerSignals, IndexSignals, Signal, Signals, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
@@ -99,16 +99,6 @@ pub struct Steady {
 
 /// Minutes of traffic that make a steady past.
 const STEADY_MINUTES: usize = 10;
-
-/// The mapping of a consumer: on this stream (or a fan-out consumer of it), to its function and alias.
-pub fn mapping_of<'a>(facts: &'a Facts, consumer: &ConsumerSpec) -> Option<&'a MappingFacts> {
-    let function = facts.functions.get(&consumer.function)?;
-    let wanted = match &consumer.alias {
-        Some(alias) => format!("{}:{alias}", function.arn),
-        None => function.arn.clone(),
-    };
-    facts.mappings.iter().find(|mapping| mapping.function_arn == wanted)
-}
 
 /// Measures a consumer; `None` when its age cannot be known (then nothing about it may be assumed).
 pub fn consumer_load(

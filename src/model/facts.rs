@@ -35,6 +35,16 @@ pub struct Facts {
     pub shard_limit: Option<u32>,
 }
 
+impl Facts {
+    /// The mapping on this stream (or on a fan-out consumer of it) that invokes this function, by its name in the
+    /// spec, and this alias or version.
+    pub fn mapping_to(&self, function: &str, alias: Option<&str>) -> Option<&MappingFacts> {
+        let arn = &self.functions.get(function)?.arn;
+        let wanted = alias.map_or_else(|| arn.clone(), |alias| format!("{arn}:{alias}"));
+        self.mappings.iter().find(|mapping| mapping.function_arn == wanted)
+    }
+}
+
 /// The life cycle of a stream, table, index or fan-out consumer. AWS accepts changes when `Active` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -12,4 +12,4 @@ mod signals;
 mod tests;
 
 pub use facts::facts;
-pub use signals::{WINDOW, signals};
+pub use signals::{Scope, signals};

@@ -209,6 +209,7 @@ impl Scene {
             duration_max_ms: if invocations > 0.0 { series(ms) } else { Signal::absent() },
             iterator_age_ms: if invocations > 0.0 { series(load.age_seconds * 1000.0) } else { Signal::absent() },
             concurrent_executions: series(1.0),
+            ..ConsumerSignals::default()
         };
         let sink = |write: f64, read: f64| IndexSignals {
             consumed_write: sum(write),
@@ -216,11 +217,13 @@ impl Scene {
             write_throttles: series(load.throttles),
             key_range_throttles: series(load.key_range),
             read_throttles: series(0.0),
+            ..IndexSignals::default()
         };
         Signals {
             observed_at: self.now,
             newest_expected: newest,
             metrics_requested: 24,
+            account_concurrency: Signal::absent(),
             stream: StreamSignals {
                 incoming_records: sum(load.records),
                 incoming_bytes: sum(load.records * 190.0),
@@ -228,6 +231,7 @@ impl Scene {
                 read_throttles: series(0.0),
                 iterator_age_ms: series(load.age_seconds * 1000.0),
                 get_records: sum(load.records * 3.0),
+                ..StreamSignals::default()
             },
             consumers: BTreeMap::from([
                 ("leaderboard".to_owned(), consumer(load.invocations.0, load.duration_ms.0)),

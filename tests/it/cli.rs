@@ -223,6 +223,19 @@ fn specs_come_from_stdin_and_files_may_hold_several() {
 }
 
 #[test]
+fn world_files_are_validated_beside_specs() {
+    let bench = Bench::new();
+    bench.write("world.yaml", include_str!("../../examples/worlds/hotKey.yaml"));
+    let both = bench.run("validate spec.yaml world.yaml --output json").exits(0).json();
+    assert_eq!(both["pipelines"], serde_json::json!(["alleycat"]));
+    assert_eq!(both["worlds"], serde_json::json!(["hotKey"]));
+    bench.write("wrong.yaml", &include_str!("../../examples/worlds/hotKey.yaml").replace("shards: 4", "shards: none"));
+    bench.run("validate wrong.yaml").exits(65).says(&["wrong.yaml:", "shards"]);
+    let problems = bench.run("validate wrong.yaml --output json").exits(65).json();
+    assert_eq!(problems["problems"][0]["line"], 7);
+}
+
+#[test]
 fn no_credentials_is_denied_and_says_what_to_do() {
     let bench = Bench::new();
     let shown = bench.run("plan spec.yaml --region us-east-2").exits(77).says(&["pointless", "hint:", "--local"]);

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Assumptions;
 use crate::document::{Problem, problem, yaml};
 
 pub use faults::{Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage};
@@ -54,6 +55,9 @@ pub struct World {
     /// Control-plane timings.
     #[serde(default)]
     pub timings: Timings,
+    /// What the control plane assumes, and the account's default quotas.
+    #[serde(default)]
+    pub assumptions: Assumptions,
     /// The account's concurrent executions. Lambda quota: 1,000 by default.
     #[serde(default = "default_concurrency")]
     pub account_concurrency: u32,

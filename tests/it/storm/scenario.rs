@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alleycat_operator::{
     spec::{self, Pipeline, ScalingPolicy},
     twin::{
-        Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
+        Assumptions, Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
             ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint,
             TableAccess, Timings,
@@ -201,6 +201,7 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         metric_outages: Vec::new(),
         kms_keys: BTreeMap::new(),
         step_ms: 100,
+        assumptions: Assumptions::default(),
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
 }

@@ -253,6 +253,7 @@ fn rows(text: &mut String, schema: &Value) {
     let _ = write!(text, "\n| field | range | default | what it is |\n|---|---|---|---|\n");
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let default = match &field["default"] {
+            Value::Object(members) if !members.is_empty() => "as below".to_owned(),
             _ if required.contains(&&json!(name)) => "required".to_owned(),
             Value::Null => "none".to_owned(),
             value => format!("`{value}`"),
