@@ -53,7 +53,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check specs without touching AWS.
+    /// Check specs and world files without touching AWS.
     Validate(validate::ValidateArgs),
     /// Show what would change, why, how long it takes and what it costs.
     Plan(plan::PlanArgs),

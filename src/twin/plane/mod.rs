@@ -12,6 +12,7 @@ mod function;
 mod invoke;
 mod metrics;
 mod outcome;
+mod outside;
 mod payload;
 mod poll;
 mod producer;
@@ -33,6 +34,7 @@ pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
 use function::{Account, Function, Invocation};
+use outside::{Failures, OutsideReader, failing};
 use producer::ProducerState;
 use reader::{Mapping, State};
 use rng::Rng;
@@ -42,7 +44,7 @@ pub(super) use table::{Draw, Indexes, Throttle};
 
 use table::Table;
 
-use crate::twin::World;
+use crate::twin::{World, world::StreamCall};
 
 /// Something due at a moment. At one moment they happen in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +59,8 @@ enum Event {
     Wake(u32, u32),
     /// An invocation moves on.
     Invoke(u64),
+    /// A reader that is not ours begins or ends: its index.
+    Outside(u32),
 }
 
 /// The data plane.
@@ -67,8 +71,10 @@ pub struct Plane {
     account_concurrency: u32,
     /// Draws partition keys, when the world wants them random.
     keys: Option<Rng>,
-    /// (stream, name) of readers that are not ours.
-    externals: Vec<(String, String)>,
+    /// The world's start, in epoch milliseconds.
+    origin: i64,
+    outside: Vec<OutsideReader>,
+    failures: Vec<Failures>,
     agenda: BTreeSet<(i64, Event)>,
     producers: Vec<ProducerState>,
     streams: BTreeMap<String, Stream>,
@@ -97,7 +103,7 @@ impl Plane {
         let account = Account::new(&mut metrics);
         let mut functions = BTreeMap::new();
         for (name, model) in &world.functions {
-            functions.insert(name.clone(), Function::new(name, model, world.racers(), seed, &mut metrics));
+            functions.insert(name.clone(), Function::new(name, model, world.racers(), (seed, now), &mut metrics));
             totals.functions.insert(name.clone(), FunctionTotals::default());
         }
         let producer = |(index, spec)| ProducerState::new(spec, index, now, seed, world.step_ms);
@@ -107,13 +113,18 @@ impl Plane {
             totals.streams.entry(producer.stream().to_owned()).or_default();
             agenda.extend(producer.first().map(|at| (at, Event::Emit(index))));
         }
-        let external = |reader: &crate::twin::world::ExternalReader| (reader.stream.clone(), reader.name.clone());
+        let outside: Vec<_> = world.external_consumers.iter().map(|reader| OutsideReader::new(reader, now)).collect();
+        for (index, reader) in (0..).zip(&outside) {
+            agenda.extend(reader.turns().into_iter().map(|at| (at, Event::Outside(index))));
+        }
         Self {
             now_ms: now,
             seed,
             account_concurrency: world.account_concurrency,
             keys: world.random_keys.then(|| Rng::new(seed, "keys")),
-            externals: world.external_consumers.iter().map(external).collect(),
+            origin: now,
+            outside,
+            failures: world.stream_failures.iter().map(|failure| Failures::new(failure, now)).collect(),
             agenda,
             producers,
             streams: BTreeMap::new(),
@@ -148,6 +159,7 @@ impl Plane {
                 Event::Poll(mapping, shard) => self.poll(mapping, shard),
                 Event::Wake(mapping, shard) => self.pump(mapping, shard),
                 Event::Invoke(invocation) => self.move_on(invocation),
+                Event::Outside(reader) => self.turn_outside(reader),
             }
         }
         self.now_ms = self.now_ms.max(to_ms);
@@ -216,7 +228,11 @@ impl Plane {
         match self.streams.get_mut(producer.stream()) {
             None => totals.no_stream += bursts.iter().map(|burst| u64::from(burst.count)).sum::<u64>(),
             Some(stream) => {
-                for burst in bursts {
+                for mut burst in bursts {
+                    let failed = failing(&mut self.failures, producer.stream(), StreamCall::Put, now, burst.count);
+                    burst.count -= failed;
+                    totals.failed += u64::from(failed);
+                    stream.series.count_failed_puts(now, failed.into(), &mut self.metrics);
                     stream.put(now, burst, bytes, self.keys.as_mut(), &mut self.metrics, totals);
                 }
             }
