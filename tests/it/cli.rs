@@ -39,7 +39,7 @@ impl Bench {
         bench
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
@@ -59,7 +59,7 @@ impl Bench {
         self.write(name, &text);
     }
 
-    fn command(&self, line: &str) -> Command {
+    pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_alleycat-operator"));
         command
             .args(line.split_whitespace())

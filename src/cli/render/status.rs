@@ -45,8 +45,8 @@ pub fn text(status: &Status, color: bool) -> String {
     if !status.stages.is_empty() {
         out.text.push('\n');
     }
-    for lag in &status.lag {
-        out.paragraph("lag", &lag_text(lag));
+    for (at, lag) in status.lag.iter().enumerate() {
+        out.paragraph(if at == 0 { "lag" } else { "" }, &lag_text(lag));
     }
     if !status.bounds.is_empty() {
         out.paragraph("bounds", &bounds(status));
@@ -138,12 +138,11 @@ fn bar(share: f64) -> String {
 
 /// A number as short as it can be read.
 pub fn amount(value: f64) -> String {
-    let digits = if value >= 99.5 || value == value.trunc() {
-        0
-    } else if value >= 9.95 {
-        1
-    } else {
-        2
+    let digits = match value {
+        value if value >= 99.5 || value.fract() == 0.0 => 0,
+        value if value >= 9.95 => 1,
+        value if value >= 0.095 => 2,
+        _ => 4,
     };
     format!("{value:.digits$}")
 }
@@ -171,12 +170,14 @@ fn lag_text(lag: &Lag) -> String {
     let Some(age) = estimate.age_seconds else {
         return format!("{head}unknown (objective {})", human(objective));
     };
-    let word = if age > lag.objective_seconds { "above" } else { "within" };
+    let above = age > lag.objective_seconds;
+    let word = if above { "above" } else { "within" };
     let mut text = format!("{head}{} behind, {word} the objective of {}", human(seconds(age)), human(objective));
-    if let Some(records) = estimate.backlog_records.filter(|records| *records > 0.0) {
+    // What is within the objective is on its way, not a backlog.
+    if let Some(records) = estimate.backlog_records.filter(|records| above && *records > 0.0) {
         let _ = write!(text, "; at most {} records wait", amount(records.round()));
     }
-    if let Some(left) = estimate.drain_seconds.filter(|left| *left > 0.0) {
+    if let Some(left) = estimate.drain_seconds.filter(|left| above && *left > 0.0) {
         let _ = write!(text, "; caught up in {}", human(seconds(left)));
     }
     if let Some(left) = estimate.data_loss_seconds {
@@ -258,6 +259,9 @@ pub fn decision_text(decision: &Decision) -> String {
     let done: Vec<String> = decision.actions.iter().map(|(resource, what)| format!("{resource}: {what}")).collect();
     let held: Vec<String> =
         decision.holds.iter().map(|hold| format!("held back {}: {}", hold.resource, hold.reason)).collect();
+    if done.is_empty() && held.is_empty() {
+        text.push_str("nothing is held back any more");
+    }
     text.push_str(&if done.is_empty() { held } else { done }.join("; "));
     let mut causes: Vec<&str> = Vec::new();
     for code in decision.findings.iter().map(|finding| finding.diagnosis.code()) {
@@ -304,6 +308,9 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([0.0, 0.123, 9.94, 12.34, 1234.5].map(amount), ["0", "0.12", "9.94", "12.3", "1234"]);
+        assert_eq!(
+            [0.0, 0.001, 0.123, 9.94, 12.34, 1234.5].map(amount),
+            ["0", "0.0010", "0.12", "9.94", "12.3", "1234"]
+        );
     }
 }

@@ -55,23 +55,27 @@ fn card(html: &mut String, finding: &Finding, diagnosed: &Diagnosed) {
             Confidence::Low => " A guess among several.",
         }
     );
-    let mut row = |name: &str, text: &str| {
-        let _ = write!(html, "<dt>{name}<dd>{text}");
+    let mut row = |name: &str, class: &str, text: &str| {
+        let _ = write!(html, "<dt>{name}<dd class=\"{class}\">{text}");
     };
     if let Some(outlook) = &finding.outlook {
         let left = human(outlook.at.duration_since(end(diagnosed)));
-        row("Leads to", &format!("{}, in {left} ({} UTC)", escaped(&outlook.what), outlook.at.strftime("%b %d %H:%M")));
+        row(
+            "Leads to",
+            "do",
+            &format!("{}, in {left} ({} UTC)", escaped(&outlook.what), outlook.at.strftime("%b %d %H:%M")),
+        );
     }
-    row("The operator", &escaped(&finding.remedy));
+    row("Operator", "do", &escaped(&finding.remedy));
     if let Some(person) = &finding.person {
-        row("You", &escaped(person));
+        row("You", "do", &escaped(person));
     }
     if !finding.evidence.is_empty() {
         let numbers = finding.evidence.iter().map(|it| {
             let limit = it.limit.map_or(String::new(), |limit| format!(" (against {})", thousands(limit)));
             format!("{} {}{limit}", escaped(&it.name), thousands(it.value))
         });
-        row("Numbers", &numbers.collect::<Vec<_>>().join("; "));
+        row("Numbers", "numbers", &numbers.collect::<Vec<_>>().join("; "));
     }
     html.push_str("</dl></article>\n");
 }

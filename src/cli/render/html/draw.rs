@@ -69,7 +69,7 @@ impl Ranged for Axis {
 /// A chart with its legend and its table.
 pub fn figure(html: &mut String, chart: &Chart, frame: &Frame<'_>) -> Drawn<()> {
     let _ = write!(html, "<figure id=\"{}\" class=\"panel\"><figcaption><h3>{}</h3>", chart.id, escaped(&chart.title));
-    legend(html, chart);
+    legend(html, chart, !changes(chart, frame).is_empty());
     html.push_str("</figcaption>");
     if chart.series.iter().all(|series| series.points.is_empty()) {
         html.push_str("<p class=\"note\">CloudWatch published nothing of it in this time.</p></figure>\n");
@@ -82,7 +82,7 @@ pub fn figure(html: &mut String, chart: &Chart, frame: &Frame<'_>) -> Drawn<()> 
     Ok(())
 }
 
-fn legend(html: &mut String, chart: &Chart) {
+fn legend(html: &mut String, chart: &Chart, changed: bool) {
     let mut key = |ink: Ink, style: &str, name: &str| {
         let ink = ink.name();
         let _ = write!(html, "<span class=\"key\"><i style=\"{style} var({ink})\"></i>{}</span>", escaped(name));
@@ -93,6 +93,9 @@ fn legend(html: &mut String, chart: &Chart) {
     }
     if let Some(shade) = &chart.shade {
         key(Ink::Trouble, "height:.8em;opacity:.3;background:", &format!("minutes with {}", shade.name));
+    }
+    if changed {
+        key(Ink::Decision, "border-top:2px dotted", "changed by the operator");
     }
 }
 
@@ -288,7 +291,8 @@ fn limits(plane: &mut Plane<'_>, chart: &Chart, frame: &Frame<'_>, top: f64) -> 
         let named: Vec<String> =
             above.iter().map(|limit| format!("{}: {}", limit.name, say(limit.value, chart.unit))).collect();
         let said = format!("above this chart: {}", named.join(", "));
-        plane.draw_series(std::iter::once(Text::new(said, (end, top), text(first, VPos::Top))))?;
+        let style = text(first, VPos::Top).pos(Pos::new(HPos::Left, VPos::Top));
+        plane.draw_series(std::iter::once(Text::new(said, (end * 0.01, top), style)))?;
     }
     Ok(())
 }
@@ -337,7 +341,7 @@ fn bands(
         let room = WIDTH as i32 - code.len() as i32 * LETTER;
         let style = ("sans-serif", TEXT - 2).into_font().color(&Ink::Text.rgb());
         let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-        root.draw(&Text::new(code, ((left + 6).min(room), (upper + lower) / 2), style))?;
+        root.draw(&Text::new(code, ((left + 6).min(room), i32::midpoint(upper, lower)), style))?;
     }
     Ok(())
 }
@@ -362,7 +366,7 @@ pub fn overview(html: &mut String, frame: &Frame<'_>) -> Drawn<()> {
         let _ = write!(text, " {name}: {}.", times.join(", "));
     }
     let _ = write!(text, " Decisions: {}.", frame.decisions.len());
-    html.push_str("<figure id=\"timeline\" class=\"panel\"><figcaption><h2>When</h2>");
+    html.push_str("<figure id=\"timeline\" class=\"panel\"><figcaption><h2 style=\"margin:0\">When</h2>");
     for (ink, name) in [(Ink::Critical, "critical"), (Ink::Warning, "warning")] {
         let ink = ink.name();
         let _ = write!(html, "<span class=\"key\"><i style=\"border-top:8px solid var({ink})\"></i>{name}</span>");
@@ -383,8 +387,8 @@ fn timeline(rows: &[(String, Vec<&Episode>)], frame: &Frame<'_>) -> Drawn<String
         let root = SVGBackend::with_string(&mut svg, (width, height as u32 + 30)).into_drawing_area();
         let up = Axis { end: f64::from(height.max(1)), marks: Vec::new() };
         let mut plane = ChartBuilder::on(&root)
-            .margin_right(16)
-            .margin_left(8)
+            .margin_right(24)
+            .margin_left(24)
             .x_label_area_size(24)
             .build_cartesian_2d(Axis::time(frame), up)?;
         plane

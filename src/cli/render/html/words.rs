@@ -30,7 +30,7 @@ pub fn thousands(value: f64) -> String {
     let digits = text.len();
     let mut out = String::new();
     for (at, digit) in text.chars().enumerate() {
-        if at > 0 && (digits - at) % 3 == 0 {
+        if at > 0 && (digits - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
