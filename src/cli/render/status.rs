@@ -25,6 +25,8 @@ const BAR: usize = 12;
 const NAME: usize = 26;
 /// Where the text of a paragraph begins.
 const INDENT: usize = 11;
+/// Columns of a line of it.
+const ROOM: usize = 80 - INDENT;
 
 /// The screen, ending in a newline.
 pub fn text(status: &Status, color: bool) -> String {
@@ -56,7 +58,7 @@ pub fn text(status: &Status, color: bool) -> String {
     out.paragraph(
         "cost",
         &format!(
-            "${:.4} an hour at rest, ${:.2} for a month of 730 h like now; traffic and this month so far are not known",
+            "${:.4}/h, ${:.2}/month at rest; traffic and this month so far: unknown",
             cost.usd_per_hour, cost.usd_per_month
         ),
     );
@@ -82,7 +84,9 @@ fn verdict(out: &mut Out, status: &Status, bottleneck: Option<&Finding>) {
     let (said, style) = match bottleneck {
         Some(finding) => {
             let color = if finding.severity == Severity::Critical { AnsiColor::Red } else { AnsiColor::Yellow };
-            (format!("{}: {}", word(finding.severity), finding.diagnosis), color.on_default().bold())
+            let others = status.findings.len().saturating_sub(1);
+            let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+            (format!("{}: {}{more}", word(finding.severity), finding.diagnosis), color.on_default().bold())
         }
         None if !status.missing.is_empty() => ("not complete".to_owned(), AnsiColor::Yellow.on_default().bold()),
         None => ("all is well".to_owned(), AnsiColor::Green.on_default().bold()),
@@ -98,11 +102,6 @@ fn verdict(out: &mut Out, status: &Status, bottleneck: Option<&Finding>) {
         if let Some(person) = &finding.person {
             out.paragraph("you", person);
         }
-    }
-    let others = status.findings.len().saturating_sub(1);
-    if bottleneck.is_some() && others > 0 {
-        let plural = if others == 1 { "finding" } else { "findings" };
-        out.paragraph("and", &format!("{others} more {plural}: alleycat-operator diagnose tells all"));
     }
 }
 
@@ -172,16 +171,13 @@ fn lag_text(lag: &Lag) -> String {
     };
     let above = age > lag.objective_seconds;
     let word = if above { "above" } else { "within" };
-    let mut text = format!("{head}{} behind, {word} the objective of {}", human(seconds(age)), human(objective));
+    let mut text = format!("{head}{} behind, {word} {}", human(seconds(age)), human(objective));
     // What is within the objective is on its way, not a backlog.
-    if let Some(records) = estimate.backlog_records.filter(|records| above && *records > 0.0) {
-        let _ = write!(text, "; at most {} records wait", amount(records.round()));
-    }
     if let Some(left) = estimate.drain_seconds.filter(|left| above && *left > 0.0) {
-        let _ = write!(text, "; caught up in {}", human(seconds(left)));
+        let _ = write!(text, ", caught up in {}", human(seconds(left)));
     }
     if let Some(left) = estimate.data_loss_seconds {
-        let _ = write!(text, "; records are lost in {}", human(seconds(left)));
+        let _ = write!(text, ", loss in {}", human(seconds(left)));
     }
     text
 }
@@ -190,7 +186,7 @@ fn seconds(value: f64) -> SignedDuration {
     SignedDuration::from_secs(value.round() as i64)
 }
 
-/// `alleycat-races: writeCapacity 20 in [20, 4000]`, one resource after the other.
+/// `alleycat-races write 20 (20-4000)`, one resource after the other.
 fn bounds(status: &Status) -> String {
     let groups = status.bounds.chunk_by(|one, next| one.resource == next.resource);
     let said = groups.map(|group| {
@@ -204,7 +200,7 @@ fn bounds(status: &Status) -> String {
                     "readCapacity" => "read",
                     other => other,
                 };
-                format!("{name} {} in {}-{}", it.value, it.min, it.max)
+                format!("{name} {} ({}-{})", it.value, it.min, it.max)
             })
             .collect();
         let name = group.first().map_or("", |it| last_name(&it.resource));
@@ -249,7 +245,9 @@ fn decisions(out: &mut Out, decisions: &[Decision]) {
         out.paragraph("decisions", "none is known here");
     }
     for (at, decision) in decisions.iter().rev().enumerate() {
-        out.paragraph(if at == 0 { "decisions" } else { "" }, &decision_text(decision));
+        let text = decision_text(decision);
+        // The newest whole, the ones before it as far as a line goes.
+        out.paragraph(if at == 0 { "decisions" } else { "" }, &if at == 0 { text } else { clip(&text, ROOM) });
     }
 }
 

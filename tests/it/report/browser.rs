@@ -13,8 +13,8 @@ use crate::cli::Bench;
 
 /// Size of the view, and what of it is in the README.
 const WIDTH: u32 = 1240;
-const SHOWN: u32 = 1660;
-const SCALE: f64 = 0.7;
+const SHOWN: u32 = 1360;
+const SCALE: f64 = 0.67;
 /// Most that a picture may weigh.
 const WEIGHT: usize = 200_000;
 

@@ -55,8 +55,8 @@ fn card(html: &mut String, finding: &Finding, diagnosed: &Diagnosed) {
             Confidence::Low => " A guess among several.",
         }
     );
-    let mut row = |name: &str, class: &str, text: &str| {
-        let _ = write!(html, "<dt>{name}<dd class=\"{class}\">{text}");
+    let mut row = |name: &str, text: &str| {
+        let _ = write!(html, "<dt>{name}<dd>{text}");
     };
     if let Some(outlook) = &finding.outlook {
         let left = human(outlook.at.duration_since(end(diagnosed)));
@@ -66,18 +66,20 @@ fn card(html: &mut String, finding: &Finding, diagnosed: &Diagnosed) {
             &format!("{}, in {left} ({} UTC)", escaped(&outlook.what), outlook.at.strftime("%b %d %H:%M")),
         );
     }
-    row("Operator", "do", &escaped(&finding.remedy));
+    row("Operator", &escaped(&finding.remedy));
     if let Some(person) = &finding.person {
-        row("You", "do", &escaped(person));
+        row("You", &escaped(person));
     }
     if !finding.evidence.is_empty() {
         let numbers = finding.evidence.iter().map(|it| {
             let limit = it.limit.map_or(String::new(), |limit| format!(" (against {})", thousands(limit)));
             format!("{} {}{limit}", escaped(&it.name), thousands(it.value))
         });
-        row("Numbers", "numbers", &numbers.collect::<Vec<_>>().join("; "));
+        let numbers = numbers.collect::<Vec<_>>().join("; ");
+        let _ = write!(html, "</dl><details><summary>Numbers</summary>{numbers}</details></article>\n");
+    } else {
+        html.push_str("</dl></article>\n");
     }
-    html.push_str("</dl></article>\n");
 }
 
 /// Used against capacity, stage by stage.

@@ -413,9 +413,13 @@ fn timeline(rows: &[(String, Vec<&Episode>)], frame: &Frame<'_>) -> Drawn<String
             let first = episodes.first().map_or(0.0, |it| frame.minute(it.from).max(0.0));
             let late = first > frame.minutes() * 0.6;
             let place = if late { HPos::Right } else { HPos::Left };
-            let label = if late { format!("{name}  ") } else { format!("  {name}") };
+            let aside = frame.minutes() * if late { -0.004 } else { 0.006 };
             let style = ("sans-serif", TEXT).into_font().color(&Ink::Text.rgb()).pos(Pos::new(place, VPos::Center));
-            plane.draw_series(std::iter::once(Text::new(label, (first, f64::midpoint(upper, lower)), style)))?;
+            plane.draw_series(std::iter::once(Text::new(
+                name.as_str(),
+                (first + aside, f64::midpoint(upper, lower)),
+                style,
+            )))?;
         }
         for decision in &frame.decisions {
             let at = frame.minute(decision.at);

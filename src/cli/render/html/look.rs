@@ -131,7 +131,7 @@ nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0 .2rem .2rem;font-size:.
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(23rem,100%),1fr));gap:0 .8rem;align-items:start}\
 .badge{display:inline-block;border:1.5px solid;border-radius:4px;padding:0 .4em;font-size:.8rem;font-weight:650;margin-right:.5em}\
 .critical .badge{color:var(--critical)}.warning .badge{color:var(--warning)}.info .badge{color:var(--muted)}\
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem;margin:.5rem 0 0}dt{color:var(--muted)}dd{margin:0;overflow-wrap:anywhere}.do{font-weight:600}.numbers{color:var(--muted);font-size:.87rem}\
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem .8rem;margin:.5rem 0 0}dt{color:var(--muted)}dd{margin:0;font-weight:600;overflow-wrap:anywhere}\
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(34rem,100%),1fr));gap:.8rem}\
 figure{margin:0;min-width:0}figcaption{display:flex;flex-wrap:wrap;gap:0 1rem;align-items:baseline;margin-bottom:.3rem}\
 .key{font-size:.82rem;color:var(--muted);white-space:nowrap}.key i{display:inline-block;width:1.4em;margin-right:.35em;vertical-align:middle}\

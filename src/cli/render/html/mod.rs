@@ -60,7 +60,6 @@ pub fn page(diagnosed: &Diagnosed) -> Result<String, CliError> {
     html.push_str("<a href=\"#decisions\">Decisions</a><a href=\"#codes\">Codes</a></nav>\n<main>");
     cards::findings(&mut html, diagnosed);
     draw::overview(&mut html, &frame).map_err(|error| CliError::bug(&error))?;
-    cards::now(&mut html, diagnosed);
     let note = "Limit lines stand where the configuration is now: AWS keeps no history of it.";
     let _ = write!(html, "<p class=\"note\">{note} Times are UTC; each point is one minute.</p>");
     for section in &sections {
@@ -75,6 +74,7 @@ pub fn page(diagnosed: &Diagnosed) -> Result<String, CliError> {
         }
         html.push_str("</div></section>\n");
     }
+    cards::now(&mut html, diagnosed);
     cards::decisions(&mut html, diagnosed);
     cards::codes(&mut html, diagnosed);
     html.push_str("</main>\n");
