@@ -21,9 +21,10 @@ use super::{
     target::Session,
 };
 use crate::{
+    aws::Aws,
     cost::PriceSheet,
     diagnose::{self, Estimates, Review, Severity},
-    memory::Decision,
+    memory::{Decision, Store},
     model::{Facts, Signals, WINDOW},
     observe::{self, Sought},
     spec::{Pipeline, policy},
@@ -93,7 +94,8 @@ impl Diagnosed {
 pub fn run(globals: &Globals, console: &Console, args: &DiagnoseArgs) -> Result<Exit, CliError> {
     let (loaded, has_spec) = load(args, console)?;
     let diagnosed = Session::run(globals, console, &loaded.pipeline, LOOK, async |session| {
-        diagnose(session, &loaded, (!has_spec).then_some(&args.table), args.since).await
+        let caller = (session.account.as_str(), session.caller.as_str());
+        diagnose(&session.aws, caller, &*session.store, &loaded, (!has_spec).then_some(&args.table), args.since).await
     })?;
     if console.json() {
         console.document(&render::diagnosis::document(&diagnosed))?;
@@ -120,7 +122,9 @@ fn load(args: &DiagnoseArgs, console: &Console) -> Result<(Loaded, bool), CliErr
 
 /// Observes, judges each minute since then, and estimates. With `tables` the pipeline is made from what exists.
 pub async fn diagnose(
-    session: &Session,
+    aws: &Aws,
+    caller: (&str, &str),
+    store: &dyn Store,
     loaded: &Loaded,
     tables: Option<&Vec<String>>,
     since: SignedDuration,
@@ -130,12 +134,12 @@ pub async fn diagnose(
     let functions: BTreeSet<String> =
         loaded.pipeline.consumers.iter().map(|consumer| consumer.function.clone()).collect();
     let sought = Sought {
-        caller: (&session.account, &session.caller),
+        caller,
         stream: &loaded.pipeline.stream.name,
         functions: tables.is_none().then_some(&functions),
         tables: tables.unwrap_or(&named),
     };
-    let facts = observe::facts_to_diagnose(&session.aws, sought).await?;
+    let facts = observe::facts_to_diagnose(aws, sought).await?;
     if facts.stream.is_none() {
         let name = &loaded.pipeline.stream.name;
         return Err(CliError::new(Exit::Failed, format!("stream/{name} does not exist in {}", facts.region))
@@ -146,15 +150,15 @@ pub async fn diagnose(
     }
     let pipeline = if tables.is_some() { found::pipeline(&facts) } else { loaded.pipeline.clone() };
     let scope = observe::Scope::Diagnosis(since + WINDOW);
-    let signals = observe::signals(&session.aws, &pipeline, &facts, policy, scope).await?;
+    let signals = observe::signals(aws, &pipeline, &facts, policy, scope).await?;
     let from = signals.newest_expected - since + SignedDuration::from_mins(1);
     let mut review = diagnose::review(&pipeline, policy, &facts, &signals, from);
     review.findings.extend(diagnose::economy(&pipeline, policy, &facts, &signals, &PriceSheet::us_east_1()));
     Ok(Diagnosed {
         has_spec: tables.is_none(),
         estimates: diagnose::estimates(&pipeline, policy, &facts, &signals),
-        decisions: session.store.decisions(&pipeline.name, DECISIONS)?,
-        calls: session.aws.calls(),
+        decisions: store.decisions(&pipeline.name, DECISIONS)?,
+        calls: aws.calls(),
         pipeline,
         facts,
         signals,

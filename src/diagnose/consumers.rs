@@ -12,7 +12,7 @@ use super::{
     series::{busy_minutes, sum},
     symptoms,
     thresholds::{
-        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, RETENTION_ACT, RETENTION_WARN, STUCK, TIMEOUT_SHARE,
+        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, OTHERS, RETENTION_ACT, RETENTION_WARN, STUCK, TIMEOUT_SHARE,
     },
 };
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// Words in a mapping's last result that speak of rights. AWS writes them as free text.
-const RIGHTS: [&str; 6] = ["permission", "denied", "not authorized", "unauthorized", "cannot be assumed", "forbidden"];
+const RIGHTS: [&str; 7] =
+    ["permission", "denied", "not authorized", "unauthorized", "cannot be assumed", "forbidden", "ensure the role"];
 
 /// One consumer with what is known of it.
 pub(super) struct Consumer<'a> {
@@ -47,12 +48,15 @@ pub(super) fn rules(
     let resource = ResourceId::Mapping(spec.name.clone());
     let (Some(stream), Some(mapping), Some(own)) = (
         &view.facts.stream,
-        view.facts.mapping_to(&spec.function, spec.alias.as_deref()),
+        view.facts.mapping_named(&spec.function, spec.alias.as_deref()),
         view.signals.consumers.get(&spec.name),
     ) else {
         return;
     };
-    let stopped = of_mapping(view, answer, &resource, stream, mapping);
+    let stopped = match view.facts.functions.get(&spec.function) {
+        Some(_) => of_mapping(view, answer, &resource, stream, mapping),
+        None => gone(answer, &resource, spec),
+    };
     let (Some(load), Some(estimate)) = (
         symptoms::consumer_load(view.pipeline, view.policy, view.signals, spec),
         view.estimates.consumers.get(&spec.name).cloned(),
@@ -169,6 +173,15 @@ fn of_mapping(
             false
         }
     }
+}
+
+/// The mapping is there and its function is not.
+fn gone(answer: &mut Answer, resource: &ResourceId, spec: &ConsumerSpec) -> bool {
+    let summary = format!("{resource} invokes function/{}, which does not exist.", spec.function);
+    let remedy = "None: the operator creates no function.";
+    let finding = Finding::new(Diagnosis::MappingFailing, Severity::Critical, resource.clone(), summary, remedy);
+    answer.cause(finding.person("Deploy the function again: the mapping goes on where it stopped, within retention."));
+    true
 }
 
 /// A problem that is neither a right nor the function's own, which its metrics tell better.
@@ -383,7 +396,11 @@ fn faults(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
     let (invocations, errors) = (sum(&consumer.own.invocations, newest, 3), sum(&consumer.own.errors, newest, 3));
     let blocked = load.age_slope >= BLOCKED_SLOPE.value && busy_minutes(&consumer.own.errors, newest, 3) == 3;
     let alone = consumer.estimate.slots == 1;
-    let others_succeed = invocations > errors;
+    // What succeeds must be able to carry the share of the slots that are not blocked, or it is not only one of them.
+    let share = 1.0 - 1.0 / f64::from(consumer.estimate.slots.max(1));
+    let carried = (invocations - errors) * f64::from(consumer.mapping.batch_size.get());
+    let incoming = sum(&view.signals.stream.incoming_records, newest, 3);
+    let others_succeed = invocations > errors && carried >= OTHERS.value * share * incoming;
     let escape =
         "Set bisectBatchOnFunctionError, maximumRetryAttempts and an on-failure destination: the shard goes on.";
     let share = load.error_ratio * 100.0;

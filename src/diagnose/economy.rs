@@ -1,7 +1,8 @@
 //! What is only worth knowing: what is provisioned and not used, and what another way to pay would cost at the load
 //! that was measured.
 //!
-//! What always holds: these findings are never urgent; without an hour of measurements there are none.
+//! What always holds: what would save most comes first; these findings are never urgent; without some measurements there are none, and without an hour
+//! of them they are not sure.
 
 use super::{
     Confidence, Diagnosis, Evidence, Finding, Severity,
@@ -9,7 +10,7 @@ use super::{
     rules::evidence,
     series::{MINUTE, mean},
     symptoms::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
-    thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER},
+    thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER, SURE_HISTORY},
 };
 use crate::{
     cost::PriceSheet,
@@ -34,7 +35,7 @@ pub fn economy(
     signals: &Signals,
     prices: &PriceSheet,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Saving> = Vec::new();
     if let Some(stream) = &facts.stream {
         of_stream(&mut findings, pipeline, policy, (facts, stream, signals), prices);
     }
@@ -65,8 +66,17 @@ pub fn economy(
         }
         findings.extend(bill.compare(ResourceId::Table(spec.name.clone()), live.billing_mode, "capacity units"));
     }
-    findings
+    let tables = signals.tables.values().map(|table| &table.table.consumed_write);
+    let minutes = tables.chain([&signals.stream.incoming_records]).map(|signal| signal.points.len()).max();
+    if (minutes.unwrap_or(0) as f64) < SURE_HISTORY.value {
+        findings.iter_mut().for_each(|(_, finding)| finding.confidence = Confidence::Low);
+    }
+    findings.sort_by(|one, other| other.0.total_cmp(&one.0));
+    findings.into_iter().map(|(_, finding)| finding).collect()
 }
+
+/// Dollars a month that a finding would save, and the finding.
+type Saving = (f64, Finding);
 
 /// The values of a signal, when they cover long enough.
 fn history(signal: &Signal) -> Option<Vec<f64>> {
@@ -96,7 +106,7 @@ fn unused(
     provisioned: CapacityUnits,
     least: CapacityUnits,
     prices: &PriceSheet,
-) -> Option<Finding> {
+) -> Option<Saving> {
     let most = peak(&history(&signals.consumed_write)?);
     let units = provisioned.get() as f64;
     let enough = (most / policy.write_target_utilization).ceil().max(least.get() as f64);
@@ -107,11 +117,11 @@ fn unused(
     let summary = format!("{resource} used at most {most:.0} of {units:.0} write units/s.");
     let remedy = format!("Lower write capacity to {enough:.0} in time: ${saved:.2} a month less.");
     let numbers = vec![evidence("write units/s in the busiest minute", most, Some(OVER.value * units))];
-    Some(info(Diagnosis::OverProvisioned, resource.clone(), summary, remedy, numbers))
+    Some((saved, info(Diagnosis::OverProvisioned, resource.clone(), summary, remedy, numbers)))
 }
 
 fn of_stream(
-    findings: &mut Vec<Finding>,
+    findings: &mut Vec<Saving>,
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
     (facts, stream, signals): (&Facts, &StreamFacts, &Signals),
@@ -131,7 +141,7 @@ fn of_stream(
             format!("{resource} used at most {:.0} % of {}.", need / shards * 100.0, stream.open_shards.words());
         let remedy = format!("Lower the shard count to {enough:.0} in time: ${saved:.2} a month less.");
         let numbers = vec![evidence("shards filled in the busiest minute", need, Some(OVER.value * shards))];
-        findings.push(info(Diagnosis::OverProvisioned, resource.clone(), summary, remedy, numbers));
+        findings.push((saved, info(Diagnosis::OverProvisioned, resource.clone(), summary, remedy, numbers)));
     }
     let readers = f64::from(shared_readers(pipeline, facts, signals));
     let (rate, volume) = (mean(&records), mean(&bytes));
@@ -158,7 +168,7 @@ fn fan_out(
     resource: ResourceId,
     (readers, shards, volume): (f64, f64, f64),
     prices: &PriceSheet,
-) -> Option<Finding> {
+) -> Option<Saving> {
     if readers < 3.0 {
         return None;
     }
@@ -183,7 +193,7 @@ fn fan_out(
         evidence("shared readers", readers, Some(MANY_READERS.value)),
         evidence("dollars a month for one reader", month, None),
     ];
-    Some(info(Diagnosis::FanOutWorth, resource, summary, remedy.to_owned(), numbers))
+    Some((0.0, info(Diagnosis::FanOutWorth, resource, summary, remedy.to_owned(), numbers)))
 }
 
 /// Propagation delay that each shared consumer adds, ms; five come to about 1,000 (Kinesis developer guide,
@@ -238,7 +248,7 @@ impl Bill {
         }
     }
 
-    fn compare(&self, resource: ResourceId, mode: BillingMode, what: &str) -> Option<Finding> {
+    fn compare(&self, resource: ResourceId, mode: BillingMode, what: &str) -> Option<Saving> {
         let (diagnosis, now, other, name) = match mode {
             BillingMode::Provisioned => (Diagnosis::OnDemandCheaper, self.provisioned, self.on_demand, "on demand"),
             BillingMode::OnDemand => (Diagnosis::ProvisionedCheaper, self.on_demand, self.provisioned, "provisioned"),
@@ -250,8 +260,9 @@ impl Bill {
             format!("{resource} costs ${now:.2} a month in {what}; {name} it would be ${other:.2} at this load.");
         let numbers = vec![evidence("dollars a month, as it is", now, None), evidence("the other way", other, None)];
         let finding = info(diagnosis, resource, summary, "None: the billing mode is the spec's.".to_owned(), numbers);
-        Some(finding.sure(Confidence::Medium).person(format!(
+        let person = format!(
             "If the measured hours are typical, switch it to {name}. What is provisioned must also carry the peaks."
-        )))
+        );
+        Some((now - other, finding.sure(Confidence::Medium).person(person)))
     }
 }

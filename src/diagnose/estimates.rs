@@ -140,7 +140,7 @@ pub fn estimates(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, sig
     let pairs = pipeline
         .consumers
         .iter()
-        .filter_map(|spec| Some((spec, stream?, facts.mapping_to(&spec.function, spec.alias.as_deref())?)));
+        .filter_map(|spec| Some((spec, stream?, facts.mapping_named(&spec.function, spec.alias.as_deref())?)));
     for (spec, stream, mapping) in pairs {
         let estimate = consumer_estimate(pipeline, policy, facts, signals, (spec, stream, mapping));
         found.consumers.insert(spec.name.clone(), estimate);
@@ -212,7 +212,8 @@ pub(super) fn shared_readers(pipeline: &Pipeline, facts: &Facts, signals: &Signa
     let known = u32::try_from(known_readers(pipeline, facts)).unwrap_or(u32::MAX);
     let stream = &signals.stream;
     let at_tip = |at: Timestamp| stream.iterator_age_ms.at(at).is_some_and(|age| age < HEALTHY_MS);
-    let each = stream.incoming_records.points.iter().filter(|point| point.value > 0.0 && at_tip(point.at));
+    let newest = stream.incoming_records.points.iter().rev();
+    let each = newest.filter(|point| point.value > 0.0 && at_tip(point.at)).take(FIT_MINUTES);
     let copies: Vec<f64> = each.filter_map(|point| Some(stream.get_records.at(point.at)? / point.value)).collect();
     let seen = if copies.len() < FIT_MINUTES { 0.0 } else { median(copies).unwrap_or(0.0).round() };
     known.max(seen.clamp(0.0, f64::from(MOST_READERS)) as u32)

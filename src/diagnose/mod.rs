@@ -35,6 +35,8 @@ pub use symptoms::{
 pub use thresholds::Threshold;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod tests;

@@ -61,7 +61,7 @@ fn whom_to_remove(view: &View<'_>, readers: u32) -> String {
     let arn = view.facts.stream.as_ref().map_or("", |stream| stream.arn.as_str());
     let ours = |mapping: &MappingFacts| {
         let of = |spec: &&crate::spec::ConsumerSpec| {
-            view.facts.mapping_to(&spec.function, spec.alias.as_deref()).is_some_and(|it| it.uuid == mapping.uuid)
+            view.facts.mapping_named(&spec.function, spec.alias.as_deref()).is_some_and(|it| it.uuid == mapping.uuid)
         };
         view.pipeline.consumers.iter().any(|spec| of(&spec))
     };

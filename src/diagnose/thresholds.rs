@@ -28,8 +28,12 @@ pub(super) const HOT_BELOW: Threshold = threshold(
     "share of the stream's limit",
     "Ours, checked on the labelled worlds: with rejections below it, at least one shard has room (Kinesis developer guide, hot shards).",
 );
-pub(super) const HOT_SKEW: Threshold =
-    threshold("hotShardSkew", 2.0, "times the mean of the shards", "Ours, checked on the labelled worlds.");
+pub(super) const HOT_SKEW: Threshold = threshold(
+    "hotShardSkew",
+    1.5,
+    "times the mean of the shards",
+    "Ours, checked on the labelled worlds: of two shards, one with three quarters of the load.",
+);
 pub(super) const PACKING_ROOM: Threshold =
     threshold("packingRoom", 0.5, "bytes share over records share", "Ours: records bind and bytes are far below.");
 pub(super) const FAILING_CALLS: Threshold = threshold(
@@ -83,6 +87,12 @@ pub(super) const FITTING_SHARE: Threshold =
 pub(super) const FAULTY: Threshold = threshold("faultyShare", 0.01, "share of the invocations", "Ours.");
 pub(super) const BLOCKED_SLOPE: Threshold =
     threshold("blockedSlope", 0.8, "seconds of age a second", "Ours: a blocked shard ages by one second a second.");
+pub(super) const OTHERS: Threshold = threshold(
+    "othersCarry",
+    0.5,
+    "share of the records of the slots that are not blocked",
+    "Ours: two blocked slots of four still are poison; all of them are a fault.",
+);
 pub(super) const BUSY: Threshold = threshold("busySlots", 0.85, "share of the slots", "Ours; as the scaler's.");
 pub(super) const CATCHING_UP: Threshold = threshold("catchingUp", -0.1, "seconds of age a second", "Ours.");
 pub(super) const ACCOUNT_NEAR: Threshold = threshold(
@@ -116,11 +126,13 @@ pub(super) const STUCK: Threshold =
     threshold("stuckMapping", 10.0, "minutes in transition", "Ours: twice what an update takes at most.");
 pub(super) const NOT_INVOKED: Threshold =
     threshold("notInvoked", 5.0, "minutes without an invocation while records wait", "Ours.");
-pub(super) const HISTORY: Threshold = threshold(
-    "economyHistory",
+pub(super) const HISTORY: Threshold =
+    threshold("economyHistory", 20.0, "minutes of measurements", "Ours: less says nothing about what to pay for.");
+pub(super) const SURE_HISTORY: Threshold = threshold(
+    "economySureHistory",
     60.0,
     "minutes of measurements",
-    "Ours: what was needed for less says nothing about what to pay for.",
+    "Ours: below it a finding about money has a low confidence.",
 );
 pub(super) const CHEAPER: Threshold =
     threshold("cheaperBy", 0.9, "share of the present cost", "Ours: a smaller saving is not worth a change.");
@@ -132,7 +144,7 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 30] = [
+pub const ALL: [Threshold; 32] = [
     HOT_BELOW,
     HOT_SKEW,
     PACKING_ROOM,
@@ -150,6 +162,7 @@ pub const ALL: [Threshold; 30] = [
     FITTING_SHARE,
     FAULTY,
     BLOCKED_SLOPE,
+    OTHERS,
     BUSY,
     CATCHING_UP,
     ACCOUNT_NEAR,
@@ -161,6 +174,7 @@ pub const ALL: [Threshold; 30] = [
     STUCK,
     NOT_INVOKED,
     HISTORY,
+    SURE_HISTORY,
     CHEAPER,
     OVER,
 ];

@@ -43,6 +43,14 @@ impl Facts {
         let wanted = alias.map_or_else(|| arn.clone(), |alias| format!("{arn}:{alias}"));
         self.mappings.iter().find(|mapping| mapping.function_arn == wanted)
     }
+
+    /// [`Self::mapping_to`], also when the function is gone and its mapping is not.
+    pub fn mapping_named(&self, function: &str, alias: Option<&str>) -> Option<&MappingFacts> {
+        let named = |mapping: &&MappingFacts| {
+            mapping.function_name().as_deref() == Some(function) && mapping.function_alias().as_deref() == alias
+        };
+        self.mapping_to(function, alias).or_else(|| self.mappings.iter().find(named))
+    }
 }
 
 /// The life cycle of a stream, table, index or fan-out consumer. AWS accepts changes when `Active` only.

@@ -14,6 +14,7 @@ mod clients;
 mod conformance;
 mod daemon;
 mod demo;
+mod diagnose;
 mod docs;
 mod emulators;
 mod fuzz;

@@ -2,7 +2,8 @@
 
 use alleycat_operator::{
     aws::{Allow, Aws, Clock, Connect},
-    diagnose::{Finding, diagnose},
+    cost::PriceSheet,
+    diagnose::{Finding, diagnose, economy},
     model::Facts,
     observe::{self, Scope},
     spec::{self, Pipeline, ScalingPolicy},
@@ -53,6 +54,8 @@ impl Watch {
         let facts = self.facts.as_ref().unwrap();
         let scope = Scope::Diagnosis(SignedDuration::from_mins(30));
         let signals = observe::signals(&self.aws, &self.pipeline, facts, &self.policy, scope).await.unwrap();
-        diagnose(&self.pipeline, &self.policy, facts, &signals)
+        let mut findings = diagnose(&self.pipeline, &self.policy, facts, &signals);
+        findings.extend(economy(&self.pipeline, &self.policy, facts, &signals, &PriceSheet::us_east_1()));
+        findings
     }
 }
