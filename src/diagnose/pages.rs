@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use super::{
     Diagnosis, Threshold,
     thresholds::{
-        ACCOUNT_NEAR, BLOCKED_SLOPE, BUSY, CATCHING_UP, CHEAPER, FAILING_CALLS, FAILING_CALLS_CRITICAL, FAULTY,
-        FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_SKEW, INDEX_HOLDS, MANY_READERS, NOT_INVOKED, OTHERS,
-        OVER, OWN_WORK, PACKING_ROOM, READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING, SHARD_READS,
-        SILENT_FLOOR, SILENT_SHARE, SPENDING_CREDIT, STUCK, SURE_HISTORY, TIMEOUT_SHARE,
+        ACCOUNT_NEAR, BLOCKED_SLOPE, BUSY, CATCHING_UP, CHEAPER, CREDIT_LOW, FAILING_CALLS, FAILING_CALLS_CRITICAL,
+        FAULTY, FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_SKEW, INDEX_HOLDS, MANY_READERS, NOT_INVOKED,
+        OTHERS, OVER, OWN_WORK, PACKING_ROOM, READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING,
+        SHARD_READS, SILENT_FLOOR, SILENT_SHARE, SPENDING_CREDIT, STUCK, SURE_HISTORY, TIMEOUT_SHARE,
     },
 };
 
@@ -137,17 +137,17 @@ pub static PAGES: [Page; 31] = [
         seen: "Writes are throttled, or burst credit is spent, and the capacity is the spec's maximum.",
         why: "The bound is yours. More consumers would only be throttled more, so they are not scaled up.",
         remedy: "Raise the bound, write smaller items, or write less often.",
-        thresholds: &[SPENDING_CREDIT],
+        thresholds: &[SPENDING_CREDIT, CREDIT_LOW],
         policy: &[],
         source: "DynamoDB developer guide, Throttling",
     },
     Page {
         code: Diagnosis::SinkShort,
         title: "A table or index is short of write capacity",
-        seen: "WriteProvisionedThroughputThrottleEvents, or consumption that lives on burst credit.",
+        seen: "WriteProvisionedThroughputThrottleEvents, or consumption that lives on burst credit: for ten minutes on average, or with little of it left.",
         why: "Up to 300 seconds of unused capacity are kept and spent first, so throttles come minutes after the overload. A global secondary index that is short throttles the writes of its table. Inside the function the SDK waits and tries again: durations climb to the timeout, and batches are retried whole.",
         remedy: "The operator raises write capacity, before anything that writes to it.",
-        thresholds: &[SPENDING_CREDIT, INDEX_HOLDS],
+        thresholds: &[SPENDING_CREDIT, CREDIT_LOW, INDEX_HOLDS],
         policy: &["writeTargetUtilization"],
         source: "DynamoDB developer guide, Burst and adaptive capacity; GSI back-pressure",
     },
