@@ -60,11 +60,7 @@ fn card(html: &mut String, finding: &Finding, diagnosed: &Diagnosed) {
     };
     if let Some(outlook) = &finding.outlook {
         let left = human(outlook.at.duration_since(end(diagnosed)));
-        row(
-            "Leads to",
-            "do",
-            &format!("{}, in {left} ({} UTC)", escaped(&outlook.what), outlook.at.strftime("%b %d %H:%M")),
-        );
+        row("Leads to", &format!("{}, in {left} ({} UTC)", escaped(&outlook.what), outlook.at.strftime("%b %d %H:%M")));
     }
     row("Operator", &escaped(&finding.remedy));
     if let Some(person) = &finding.person {

@@ -416,7 +416,7 @@ fn timeline(rows: &[(String, Vec<&Episode>)], frame: &Frame<'_>) -> Drawn<String
             let aside = frame.minutes() * if late { -0.004 } else { 0.006 };
             let style = ("sans-serif", TEXT).into_font().color(&Ink::Text.rgb()).pos(Pos::new(place, VPos::Center));
             plane.draw_series(std::iter::once(Text::new(
-                name.as_str(),
+                name.clone(),
                 (first + aside, f64::midpoint(upper, lower)),
                 style,
             )))?;
