@@ -10,12 +10,12 @@ use alleycat_operator::twin::Twin;
 
 use crate::cli::Bench;
 
-/// A screen of the smallest terminal is not always enough, but its width is.
+/// Two consumers, a table and an index take four lines more than the smallest terminal has; its width is enough.
 fn fits(text: &str) {
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "too wide: {line}");
     }
-    assert!(text.lines().count() <= 27, "{} lines:\n{text}", text.lines().count());
+    assert!(text.lines().count() <= 28, "{} lines:\n{text}", text.lines().count());
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub fn text(status: &Status, color: bool) -> String {
     out.paragraph(
         "cost",
         &format!(
-            "${:.4}/h, ${:.2}/month at rest; traffic and this month so far: unknown",
+            "${:.4}/h, ${:.2}/month at rest; traffic, month so far: unknown",
             cost.usd_per_hour, cost.usd_per_month
         ),
     );

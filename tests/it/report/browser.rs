@@ -13,7 +13,7 @@ use crate::cli::Bench;
 
 /// Size of the view, and what of it is in the README.
 const WIDTH: u32 = 1240;
-const SHOWN: u32 = 1360;
+const SHOWN: u32 = 1480;
 const SCALE: f64 = 0.67;
 /// Most that a picture may weigh.
 const WEIGHT: usize = 200_000;
