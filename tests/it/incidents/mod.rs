@@ -154,7 +154,7 @@ async fn play(world: &World, incident: &Incident, seed: u64, matrix: &mut Matrix
         let told =
             |finding: &&alleycat_operator::diagnose::Finding| format!("{} {}", label::code(finding), finding.resource);
         let first = counted.first().map_or_else(|| "nothing".to_owned(), |finding| label::code(finding));
-        let shown = if right { "right".to_owned() } else { first };
+        let shown = if right { first } else { format!("{first} (wrong)") };
         *row.entry(shown).or_default() += 1;
         score.add(Score { minutes: 1, right: right.into() });
         if tell {
