@@ -32,6 +32,7 @@ use crate::{
 
 /// Longest time that is looked back: each of its minutes is judged by itself.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// Decisions of the daemon that are taken along.
 const DECISIONS: usize = 200;
 
@@ -109,6 +110,11 @@ pub fn run(globals: &Globals, console: &Console, args: &DiagnoseArgs) -> Result<
     })
 }
 
+/// The start of the second full minute after a moment: the first has traffic in part only.
+fn next_minute(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second().div_euclid(60) * 60 + 120).unwrap_or(at)
+}
+
 /// The spec, or a pipeline that names the stream only.
 fn load(args: &DiagnoseArgs, console: &Console) -> Result<(Loaded, bool), CliError> {
     if let Some(file) = &args.file {
@@ -151,7 +157,9 @@ pub async fn diagnose(
     let pipeline = if tables.is_some() { found::pipeline(&facts) } else { loaded.pipeline.clone() };
     let scope = observe::Scope::Diagnosis(since + WINDOW);
     let signals = observe::signals(aws, &pipeline, &facts, policy, scope).await?;
-    let from = signals.newest_expected - since + SignedDuration::from_mins(1);
+    // Before the stream was there nothing was missing.
+    let created = facts.stream.as_ref().and_then(|stream| stream.created_at).map_or(Timestamp::MIN, next_minute);
+    let from = (signals.newest_expected - since + MINUTE).max(created.min(signals.newest_expected));
     let mut review = diagnose::review(&pipeline, policy, &facts, &signals, from);
     review.findings.extend(diagnose::economy(&pipeline, policy, &facts, &signals, &PriceSheet::us_east_1()));
     Ok(Diagnosed {

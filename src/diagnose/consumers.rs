@@ -61,7 +61,12 @@ pub(super) fn rules(
         symptoms::consumer_load(view.pipeline, view.policy, view.signals, spec),
         view.estimates.consumers.get(&spec.name).cloned(),
     ) else {
-        if !stopped {
+        // Where every invocation is refused nothing says how old the records are.
+        let refused = sum(&own.throttles, view.signals.newest_expected, 3) > 0.0;
+        if refused {
+            let slots = stream.open_shards.get().saturating_mul(mapping.parallelization_factor.get());
+            answer.cause(concurrency(view, (spec, resource, own), slots, Vec::new()));
+        } else if !stopped {
             answer.cause(blind(resource, "The iterator age"));
         }
         return;
@@ -121,9 +126,8 @@ fn of_mapping(
     let minutes = mapping.last_modified.map(|at| now.duration_since(at).as_secs_f64() / 60.0);
     let retention = f64::from(stream.retention.get()) * 3600.0;
     let result = mapping.last_processing_result.as_deref().unwrap_or_default();
-    let lost = |finding: Finding| {
-        let age = view.load.as_ref().map(|_| minutes.unwrap_or(0.0) * 60.0);
-        finding.leads_to("unread records are lost", now, age.map(|age| retention - age))
+    let lost = |finding: Finding, unread: Option<f64>| {
+        finding.leads_to("unread records are lost", now, unread.map(|seconds| retention - seconds))
     };
     match mapping.state {
         MappingState::Disabled | MappingState::Disabling => {
@@ -137,7 +141,8 @@ fn of_mapping(
                 summary,
                 "None: somebody switched it off.",
             );
-            answer.cause(lost(finding).person("Enable it: it goes on where it stopped. Or delete it from the spec."));
+            let finding = lost(finding, minutes.map(|minutes| minutes * 60.0));
+            answer.cause(finding.person("Enable it: it goes on where it stopped. Or delete it from the spec."));
             true
         }
         _ if denied(mapping) => {
@@ -149,7 +154,8 @@ fn of_mapping(
                 summary,
                 "None: the operator changes no role.",
             );
-            answer.cause(lost(finding).person(
+            let age = view.signals.stream.iterator_age_ms.last().map(|point| point.value / 1000.0);
+            answer.cause(lost(finding, age).person(
                 "Give the execution role kinesis:GetRecords, GetShardIterator, DescribeStream(Summary) and ListShards \
                  (SubscribeToShard for fan-out), and kms:Decrypt for the stream's key.",
             ));
@@ -264,7 +270,9 @@ fn dropped(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
 fn of_function(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) -> bool {
     let mut failing = false;
     if consumer.load.throttles > 0.0 {
-        answer.cause(shared(view, consumer, concurrency(view, consumer)));
+        let whose = (consumer.spec, consumer.resource.clone(), consumer.own);
+        let finding = concurrency(view, whose, consumer.estimate.slots, consumer.numbers.clone());
+        answer.cause(shared(view, consumer, finding));
         failing = true;
     }
     let timeout = consumer.function.map(|function| f64::from(function.timeout_seconds) * 1000.0);
@@ -301,18 +309,23 @@ pub(super) fn shared(view: &View<'_>, consumer: &Consumer<'_>, mut finding: Find
     finding
 }
 
-fn concurrency(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
-    let load = &consumer.load;
-    let slots = consumer.estimate.slots;
-    let often = busy_minutes(&consumer.own.throttles, view.signals.newest_expected, 3) >= 2;
+/// Invocations are refused: says for whose concurrency.
+fn concurrency(
+    view: &View<'_>,
+    (spec, resource, own): (&ConsumerSpec, ResourceId, &ConsumerSignals),
+    slots: u32,
+    mut numbers: Vec<Evidence>,
+) -> Finding {
+    let newest = view.signals.newest_expected;
+    let throttles = sum(&own.throttles, newest, 3);
+    let often = busy_minutes(&own.throttles, newest, 3) >= 2;
     let severity = if often { Severity::Critical } else { Severity::Warning };
-    let name = &consumer.spec.function;
+    let name = &spec.function;
     let used = view.signals.account_concurrency.last().map(|point| point.value);
     let account = view.facts.account_concurrency.map(f64::from);
     let full = used.zip(account).is_some_and(|(used, limit)| used >= ACCOUNT_NEAR.value * limit);
-    let reserved = consumer.function.and_then(|function| function.reserved_concurrency);
-    let mut numbers = consumer.numbers.clone();
-    numbers.push(evidence("throttled invocations, 3 min", load.throttles, Some(0.0)));
+    let reserved = view.facts.functions.get(name).and_then(|function| function.reserved_concurrency);
+    numbers.push(evidence("throttled invocations, 3 min", throttles, Some(0.0)));
     numbers.extend(used.map(|used| evidence("concurrency of the account", used, account)));
     let (which, confidence, person) = match reserved {
         Some(0) => (
@@ -333,12 +346,9 @@ fn concurrency(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
             format!("Ask AWS for more concurrency, or reserve {slots} for {name} so that others cannot take it."),
         ),
     };
-    let summary = format!(
-        "{}: {:.0} invocations in the last 3 minutes were refused for {which}.",
-        consumer.resource, load.throttles
-    );
+    let summary = format!("{resource}: {throttles:.0} invocations in the last 3 minutes were refused for {which}.");
     let remedy = "None: more shards or a higher factor make it worse.";
-    Finding::new(Diagnosis::ConcurrencyLimit, severity, consumer.resource.clone(), summary, remedy)
+    Finding::new(Diagnosis::ConcurrencyLimit, severity, resource, summary, remedy)
         .sure(confidence)
         .with(numbers)
         .person(person)

@@ -10,8 +10,10 @@ use super::{
 };
 use crate::model::{ResourceId, Signal};
 
-/// Newest minutes that a rule of this file looks at.
+/// Newest minutes in which calls are judged.
 const NOW: i64 = 3;
+/// Newest minutes that must be quiet: one alone is a pause.
+const QUIET: i64 = 2;
 /// Minutes before them that make a band to compare with.
 const BAND: usize = 8;
 /// Share of the band's minutes that lie below its low end: a pause now and then is part of the band.
@@ -72,8 +74,8 @@ fn silent(view: &View<'_>, answer: &mut Answer, resource: &ResourceId) {
     if !incoming.is_fresh() {
         return;
     }
-    let recent = newest(incoming, view.signals.newest_expected, NOW);
-    let from = view.signals.newest_expected - SignedDuration::from_mins(NOW - 1);
+    let recent = newest(incoming, view.signals.newest_expected, QUIET);
+    let from = view.signals.newest_expected - SignedDuration::from_mins(QUIET - 1);
     let before: Vec<f64> =
         incoming.points.iter().filter(|point| point.at < from && point.value > 0.0).map(|point| point.value).collect();
     if before.len() < BAND || recent.len() < 2 {

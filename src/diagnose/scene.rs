@@ -87,8 +87,8 @@ fn pipeline() -> Pipeline {
     .unwrap()
 }
 
-fn facts() -> Facts {
-    let table = TableFacts {
+fn table() -> TableFacts {
+    TableFacts {
         name: "t".into(),
         arn: "arn:t".into(),
         id: None,
@@ -114,7 +114,10 @@ fn facts() -> Facts {
         deletion_protection: false,
         on_demand_maximum_write: None,
         tags: BTreeMap::new(),
-    };
+    }
+}
+
+fn facts() -> Facts {
     let function = FunctionFacts {
         name: "f".into(),
         arn: "arn:aws:lambda:us-east-2:123456789012:function:f".into(),
@@ -162,7 +165,7 @@ fn facts() -> Facts {
             tags: BTreeMap::new(),
         }],
         functions: BTreeMap::from([("f".to_owned(), function)]),
-        tables: BTreeMap::from([("t".to_owned(), table)]),
+        tables: BTreeMap::from([("t".to_owned(), table())]),
         account_concurrency: Some(1000),
         shard_limit: None,
     }

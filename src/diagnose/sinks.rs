@@ -8,7 +8,7 @@ use super::{
     rules::{Answer, View, actuating, blind, evidence},
     series::{busy_minutes, sum},
     symptoms,
-    thresholds::{INDEX_HOLDS, SPENDING_CREDIT},
+    thresholds::{CREDIT_LOW, INDEX_HOLDS, SPENDING_CREDIT},
 };
 use crate::{
     model::{BillingMode, Bounds, CapacityUnits, IndexSignals, ResourceId, TableFacts, TableSignals},
@@ -97,7 +97,11 @@ fn capacity(
     }
     let held_by_index =
         index_throttles && matches!(resource, ResourceId::Table(_)) && load.write < INDEX_HOLDS.value * write;
-    let short = load.write_throttles > 0.0 || (!on_demand && load.write > SPENDING_CREDIT.value * write);
+    let spends = |rate: f64| !on_demand && rate > SPENDING_CREDIT.value * write;
+    let left = estimate_of(view, resource).and_then(|sink| sink.burst_seconds);
+    // A burst on top of a mean that fits is what the credit is for, while there is enough of it.
+    let low = spends(load.write_mean) || left.is_some_and(|seconds| seconds < CREDIT_LOW.value);
+    let short = load.write_throttles > 0.0 || (spends(load.write) && low);
     if short && !held_by_index {
         let finding = shortage(view, part, load, numbers, on_demand);
         if load.write_throttles > 0.0 {
@@ -121,6 +125,10 @@ fn capacity(
     throttled
 }
 
+fn estimate_of<'a>(view: &'a View<'_>, resource: &ResourceId) -> Option<&'a SinkEstimate> {
+    view.estimates.sinks.iter().find(|sink| sink.resource == *resource)
+}
+
 fn hot_item(resource: &ResourceId, load: &SinkLoad, numbers: Vec<Evidence>, often: bool) -> Finding {
     let severity = if often { Severity::Critical } else { Severity::Warning };
     let summary = format!(
@@ -138,7 +146,7 @@ fn shortage(view: &View<'_>, part: &Part<'_>, load: &SinkLoad, numbers: Vec<Evid
     let throttling = load.write_throttles > 0.0;
     let often = busy_minutes(&part.signals.write_throttles, view.signals.newest_expected, 3) >= 2;
     let severity = if often { Severity::Critical } else { Severity::Warning };
-    let estimate = view.estimates.sinks.iter().find(|sink| sink.resource == *resource);
+    let estimate = estimate_of(view, resource);
     let holds = if matches!(resource, ResourceId::Index(..)) { ", which holds back writes of the table" } else { "" };
     if on_demand {
         let summary =

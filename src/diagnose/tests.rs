@@ -202,10 +202,13 @@ fn write_capacity_that_is_short() {
     // One minute with throttles is a warning.
     let once = Scene::with(|scene| scene.sink().write_throttles = lately(0.0, 1, 5.0));
     assert_eq!(once.finding(SinkShort).severity, Severity::Warning);
+    // A burst that the credit carries for longer than ten minutes is none; a longer one, or a greater, is.
+    let burst = |units: f64| move |scene: &mut Scene| scene.sink().consumed_write = lately(2400.0, 3, units * 60.0);
+    sides(SinkShort, burst(139.0), burst(141.0));
     // Credit: 300 s of 100 units fill up, and 20 a second too much spend them.
-    let spending = Scene::with(|scene| scene.sink().consumed_write = lately(2400.0, 5, 120.0 * 60.0));
+    let spending = Scene::with(|scene| scene.sink().consumed_write = lately(2400.0, 8, 120.0 * 60.0));
     let outlook = spending.finding(SinkShort).outlook.unwrap();
-    assert_eq!(outlook.at.duration_since(spending.signals.observed_at).as_secs(), (30_000 - 6_000) / 20);
+    assert_eq!(outlook.at.duration_since(spending.signals.observed_at).as_secs(), (30_000 - 9_600) / 20);
 }
 
 #[test]
@@ -301,6 +304,13 @@ fn concurrency_that_is_refused_says_whose() {
         scene.function().reserved_concurrency = Some(1);
     });
     assert!(reserved.finding(ConcurrencyLimit).summary.contains("reserved concurrency of 1"));
+    // All are refused, so nothing tells an age.
+    let all = Scene::with(|scene| {
+        refused(scene);
+        scene.consumer().iterator_age_ms = Signal::absent();
+        scene.signals.stream.iterator_age_ms = Signal::absent();
+    });
+    assert_eq!(all.codes(), [ConcurrencyLimit]);
     let account = |used: f64| {
         move |scene: &mut Scene| {
             refused(scene);

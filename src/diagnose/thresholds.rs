@@ -74,6 +74,12 @@ pub(super) const SPENDING_CREDIT: Threshold = threshold(
     "share of provisioned capacity",
     "Ours: above it burst credit (300 s of unused capacity, DynamoDB developer guide) is being spent.",
 );
+pub(super) const CREDIT_LOW: Threshold = threshold(
+    "creditLow",
+    600.0,
+    "seconds of burst credit left",
+    "Ours: more than ten minutes of credit carry a burst.",
+);
 pub(super) const INDEX_HOLDS: Threshold = threshold(
     "indexHolds",
     0.7,
@@ -144,7 +150,7 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 32] = [
+pub const ALL: [Threshold; 33] = [
     HOT_BELOW,
     HOT_SKEW,
     PACKING_ROOM,
@@ -157,6 +163,7 @@ pub const ALL: [Threshold; 32] = [
     READ_NEAR,
     READS_FAILING,
     SPENDING_CREDIT,
+    CREDIT_LOW,
     INDEX_HOLDS,
     TIMEOUT_SHARE,
     FITTING_SHARE,

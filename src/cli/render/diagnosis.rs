@@ -20,6 +20,8 @@ use crate::{
 const LINES: usize = 40;
 /// Episodes of the past that are shown, at most.
 const EPISODES: usize = 5;
+/// Columns for a finding's place behind its severity.
+const COLUMNS: usize = 69;
 /// Indent of what belongs to a finding.
 const INDENT: usize = 4;
 
@@ -182,9 +184,14 @@ fn head(finding: &Finding) -> String {
 
 fn short(finding: &Finding, diagnosed: &Diagnosed, color: bool) -> String {
     let mut out = Out { text: String::new(), color };
+    let place = format!("{} {}", finding.diagnosis, finding.resource);
     let since = since(finding, diagnosed).map_or(String::new(), |since| format!("  {since}"));
-    let line = format!("{} {}{since}", finding.diagnosis, finding.resource);
-    out.line(&head(finding), &cut(&line, 68), Some(style(Some(finding.severity))), 0);
+    // The length is in the verdict, or may be counted.
+    let shorter = since.split(" (").next().unwrap_or_default();
+    let fits = |tail: &str| place.chars().count() + tail.chars().count() <= COLUMNS;
+    let line = [since.as_str(), shorter, ""].into_iter().find(|tail| fits(tail)).unwrap_or_default();
+    let line = format!("{place}{line}");
+    out.line(&head(finding), &cut(&line, COLUMNS), Some(style(Some(finding.severity))), 0);
     out.text
 }
 
@@ -232,7 +239,7 @@ fn past(diagnosed: &Diagnosed, color: bool) -> String {
     let over: Vec<&Episode> = diagnosed.review.episodes.iter().filter(over).collect();
     let skipped = over.len().saturating_sub(EPISODES);
     if skipped > 0 {
-        out.line("", &format!("Over now: {skipped} earlier ones, and"), None, 0);
+        out.line("", &format!("Over now: {skipped} earlier, and"), None, 0);
     } else if !over.is_empty() {
         out.line("", "Over now:", None, 0);
     }
