@@ -217,7 +217,7 @@ impl Function {
         share > 0 && self.rng.below(1_000_000) < share
     }
 
-    /// The requests for a batch, in order.
+    /// The requests for a batch, the first one last.
     pub(super) fn program(&self, batch: &Batch, phase: u32) -> Vec<Run> {
         let mut groups: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
         for piece in &batch.pieces {
@@ -240,6 +240,7 @@ impl Function {
                 }
             }
         }
+        runs.reverse();
         runs
     }
 }

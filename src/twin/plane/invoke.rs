@@ -125,8 +125,7 @@ impl Plane {
             }
         }
         let phase = function.phase(now);
-        let mut runs = function.program(batch, phase);
-        runs.reverse();
+        let runs = function.program(batch, phase);
         let deadline = now + i64::from(function.model.timeout_seconds) * 1_000;
         let next = (now + function.work_ms(batch.count, phase)).min(deadline);
         let (function, qualifier, mapping, shard, slot) = (name.clone(), qualifier.cloned(), id, number, index);
