@@ -1,6 +1,6 @@
 //! What is due when, in order: each entry is packed into one number, so that comparing two is one step.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +25,32 @@ pub(super) enum Event {
     Invoke(u64),
 }
 
-/// All that is due. The same event at the same moment stands in it once.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Agenda(BTreeSet<u128>);
+/// All that is due. The same event at the same moment happens once.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(into = "Vec<u128>", from = "Vec<u128>")]
+pub(super) struct Agenda(BinaryHeap<Reverse<u128>>);
+
+impl From<Vec<u128>> for Agenda {
+    fn from(entries: Vec<u128>) -> Self {
+        Self(entries.into_iter().map(Reverse).collect())
+    }
+}
+
+/// In order and without repetition: how the heap has grown makes no difference.
+impl From<Agenda> for Vec<u128> {
+    fn from(agenda: Agenda) -> Self {
+        let mut entries: Self = agenda.0.into_iter().map(|Reverse(entry)| entry).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+}
+
+impl PartialEq for Agenda {
+    fn eq(&self, other: &Self) -> bool {
+        Vec::from(self.clone()) == Vec::from(other.clone())
+    }
+}
 
 impl Agenda {
     /// Adds an event at a moment in epoch milliseconds.
@@ -41,17 +64,19 @@ impl Agenda {
             Event::Invoke(invocation) => (4, invocation),
         };
         let moment = (at.clamp(-MOMENTS, MOMENTS - 1) + MOMENTS) as u128;
-        self.0.insert((moment << KIND | kind) << OWN | u128::from(own));
+        self.0.push(Reverse((moment << KIND | kind) << OWN | u128::from(own)));
     }
 
     /// Takes the first event before `to`, with its moment.
     pub(super) fn next_before(&mut self, to: i64) -> Option<(i64, Event)> {
-        let first = *self.0.first()?;
+        let Reverse(first) = *self.0.peek()?;
         let at = (first >> (OWN + KIND)) as i64 - MOMENTS;
         if at >= to {
             return None;
         }
-        self.0.pop_first();
+        while self.0.peek() == Some(&Reverse(first)) {
+            self.0.pop();
+        }
         let own = first as u64;
         let (high, low) = ((own >> 32) as u32, own as u32);
         let event = match (first >> OWN) as u8 & ((1 << KIND) - 1) {

@@ -155,6 +155,9 @@ impl Function {
 
     /// Whether this invocation fails at its end for a reason of its own.
     pub(super) fn fails(&mut self) -> bool {
+        if self.model.error_rate <= 0.0 {
+            return false;
+        }
         let share = (self.model.error_rate * 1_000_000.0).round() as u64;
         share > 0 && self.rng.below(1_000_000) < share
     }

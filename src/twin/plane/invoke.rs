@@ -45,7 +45,8 @@ impl Plane {
         let expired = slot.give_up(now - stream.retention_ms());
         let aged = if config.max_age_s < 0 { 0 } else { slot.give_up(now - config.max_age_s * 1_000 - 1) };
         let dropped = aged + slot.oversized();
-        if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+        let lost = mapping.uuid.as_ref().filter(|_| expired + dropped > 0);
+        if let Some(totals) = lost.and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
             totals.expired += expired;
             let (function, metrics) = (self.functions.at(mapping.function), &mut self.metrics);
             let mut sink = Sink { config, events: mapping.events, rng: &mut mapping.rng, function, metrics };
@@ -106,8 +107,7 @@ impl Plane {
             self.agenda.add(wake, Event::Wake(id, number));
             return;
         }
-        let invocation = self.next_invocation;
-        self.next_invocation += 1;
+        let invocation = self.invocations.next();
         batch.running = Some(invocation);
         function.running += 1;
         totals.invocations += 1;
@@ -121,8 +121,7 @@ impl Plane {
                 self.metrics.add(series.iterator_age, now, age as f64, 1);
             }
             if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
-                let worst = totals.iterator_age_ms.entry(now - now.rem_euclid(MINUTE_MS)).or_default();
-                *worst = (*worst).max(age);
+                totals.note_age(now - now.rem_euclid(MINUTE_MS), age);
             }
         }
         let mut runs = function.program(batch);
@@ -142,7 +141,7 @@ impl Plane {
             operation: 0,
             tries: 0,
         };
-        self.invocations.insert(invocation, state);
+        self.invocations.add(state);
         self.agenda.add(next, Event::Invoke(invocation));
         self.account.count_running(&self.functions, now, &mut self.metrics);
     }
@@ -150,7 +149,7 @@ impl Plane {
     /// An invocation makes its next request, or ends.
     pub(super) fn move_on(&mut self, id: u64) {
         let now = self.now_ms;
-        let Some(invocation) = self.invocations.get_mut(&id) else { return };
+        let Some(invocation) = self.invocations.get_mut(id) else { return };
         let Some(function) = self.functions.at_mut(invocation.function) else { return self.end(id, End::Error) };
         if now >= invocation.deadline {
             return self.end(id, End::Timeout);
@@ -182,7 +181,7 @@ impl Plane {
 
     /// How an invocation ends that has done its work: poison records fail it, or are reported.
     fn verdict(&self, id: u64) -> End {
-        let Some(invocation) = self.invocations.get(&id) else { return End::Error };
+        let Some(invocation) = self.invocations.get(id) else { return End::Error };
         let (mapping, function) = (self.mappings.get(invocation.mapping), self.functions.at(invocation.function));
         let (Some(mapping), Some(function)) = (mapping, function) else { return End::Success };
         let slot = |reader: &Reader| {
@@ -200,7 +199,7 @@ impl Plane {
     /// An invocation ends: its metrics, and what becomes of its batch.
     fn end(&mut self, id: u64, end: End) {
         let now = self.now_ms;
-        let Some(invocation) = self.invocations.remove(&id) else { return };
+        let Some(invocation) = self.invocations.remove(id) else { return };
         let function = self.functions.at_mut(invocation.function);
         if let Some((function, totals)) = function.and_then(|function| {
             let totals = self.totals.functions.get_mut(&function.name)?;

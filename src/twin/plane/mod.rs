@@ -9,6 +9,7 @@ mod cohort;
 mod config;
 mod control;
 mod filter;
+mod flights;
 mod function;
 mod invoke;
 mod metrics;
@@ -36,7 +37,8 @@ pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
 use agenda::{Agenda, Event};
-use function::{Account, Function, Invocation};
+use flights::Flights;
+use function::{Account, Function};
 use named::Named;
 use numbered::Numbered;
 use producer::ProducerState;
@@ -67,8 +69,7 @@ pub struct Plane {
     next_mapping: u32,
     functions: Named<Function>,
     account: Account,
-    invocations: BTreeMap<u64, Invocation>,
-    next_invocation: u64,
+    invocations: Flights,
     tables: Named<Table>,
     /// Units per second of one table and of all (DynamoDB quotas).
     table_quota: u64,
@@ -116,8 +117,7 @@ impl Plane {
             next_mapping: 0,
             functions,
             account,
-            invocations: BTreeMap::new(),
-            next_invocation: 0,
+            invocations: Flights::default(),
             tables,
             table_quota: 40_000,
             account_quota: 80_000,

@@ -162,18 +162,20 @@ pub struct Seen {
 }
 
 impl Series {
+    /// Adds samples at `at_ms` that arrive at `now_ms`.
     #[inline]
-    fn add(&mut self, at_ms: i64, stat: Stat) {
+    fn add(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
         // Nearly every sample falls into the newest minute, which is never packed.
         if let Some(last) = self.recent.back_mut().filter(|last| (0..MINUTE_MS).contains(&(at_ms - last.start))) {
             last.take(stat);
         } else {
-            self.add_apart(at_ms, stat);
+            self.add_apart(now_ms, at_ms, stat);
         }
     }
 
     /// Adds samples of another minute than the newest.
-    fn add_apart(&mut self, at_ms: i64, stat: Stat) {
+    fn add_apart(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
+        self.since.get_or_insert(now_ms);
         let start = at_ms - at_ms.rem_euclid(MINUTE_MS);
         if self.packed.back().is_none_or(|hour| start >= hour.end()) {
             return absorb_at(&mut self.recent, Point::of(start, stat, self.distribution));
@@ -346,9 +348,8 @@ impl MetricStore {
     pub(in crate::twin) fn put(&mut self, name: Name, now_ms: i64, at_ms: i64, samples: &[Stat], fine: bool) {
         let SeriesId(index) = self.create(name, true);
         let Some(series) = self.series.get_mut(index as usize) else { return };
-        series.since.get_or_insert(now_ms);
         for stat in samples {
-            series.add(at_ms, *stat);
+            series.add(now_ms, at_ms, *stat);
             if fine && at_ms + FINE_MS >= now_ms {
                 let second = at_ms - at_ms.rem_euclid(1_000);
                 absorb_at(&mut series.fine, Point::of(second, *stat, true));
@@ -366,10 +367,8 @@ impl MetricStore {
     /// Adds already summed samples at this moment; nothing when there are none.
     #[inline]
     pub(super) fn merge(&mut self, id: SeriesId, at_ms: i64, more: Stat) {
-        let Some(series) = self.series.get_mut(id.0 as usize) else { return };
-        if more.count > 0 {
-            series.since.get_or_insert(at_ms);
-            series.add(at_ms, more);
+        if let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| more.count > 0) {
+            series.add(at_ms, at_ms, more);
         }
     }
 
