@@ -173,8 +173,7 @@ fn request(service: &str, kind: &str, target: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn json_request(target: &str, input: &Value) -> Vec<u8> {
-    let (service, version) =
-        if target.starts_with("Kinesis") { ("kinesis", "1.1") } else { ("dynamodb", "1.0") };
+    let (service, version) = if target.starts_with("Kinesis") { ("kinesis", "1.1") } else { ("dynamodb", "1.0") };
     let kind = format!("application/x-amz-json-{version}");
     request(service, &kind, &format!("x-amz-target: {target}\r\n"), input.to_string().as_bytes())
 }
@@ -237,7 +236,8 @@ fn prepare(server: &Server) {
         let stream = connection.call("Kinesis_20131202.DescribeStreamSummary", &json!({"StreamName": "bench"}));
         let table = connection.call("DynamoDB_20120810.DescribeTable", &json!({"TableName": "bench"}));
         let active = |status: Option<&Value>| status.is_some_and(|status| status == "ACTIVE");
-        if active(stream.pointer("/StreamDescriptionSummary/StreamStatus")) && active(table.pointer("/Table/TableStatus"))
+        if active(stream.pointer("/StreamDescriptionSummary/StreamStatus"))
+            && active(table.pointer("/Table/TableStatus"))
         {
             return;
         }
@@ -336,5 +336,8 @@ fn main() {
     );
     drop((twin, other));
     let more = flood();
-    println!("that is {more:.0} MB more; bound of the server beside the twin's state: {:.0} MB", SERVER_BYTES as f64 / 1e6);
+    println!(
+        "that is {more:.0} MB more; bound of the server beside the twin's state: {:.0} MB",
+        SERVER_BYTES as f64 / 1e6
+    );
 }

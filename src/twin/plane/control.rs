@@ -129,6 +129,11 @@ impl Plane {
         self.streams.get(name).map(Stream::views).unwrap_or_default()
     }
 
+    /// One shard of a stream.
+    pub fn shard(&self, name: &str, number: u32) -> Option<ShardView> {
+        Some(self.streams.get(name)?.shards().get(number)?.view(number))
+    }
+
     /// Creates or updates a mapping. Of an existing one, stream and starting position stay as they are.
     pub fn put_mapping(&mut self, uuid: &str, mut config: MappingConfig) {
         config.parallelization_factor = config.parallelization_factor.max(1);
@@ -333,8 +338,11 @@ impl Plane {
     }
 
     fn pump_all(&mut self, id: u32) {
-        let shards: Vec<u32> =
-            self.mappings.get(id).map(|mapping| mapping.readers.iter().map(|(shard, _)| shard).collect()).unwrap_or_default();
+        let shards: Vec<u32> = self
+            .mappings
+            .get(id)
+            .map(|mapping| mapping.readers.iter().map(|(shard, _)| shard).collect())
+            .unwrap_or_default();
         for shard in shards {
             self.pump(id, shard);
         }

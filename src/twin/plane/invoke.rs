@@ -90,7 +90,9 @@ impl Plane {
         if let Some(events) = mapping.events {
             self.metrics.add(events.invoked, now, batch.count as f64, 1);
         }
-        let (Some(function), Some(totals)) = (self.functions.at_mut(mapping.function), self.totals.functions.get_mut(name)) else {
+        let (Some(function), Some(totals)) =
+            (self.functions.at_mut(mapping.function), self.totals.functions.get_mut(name))
+        else {
             mapping.last = LastResult::NoFunction;
             slot.wake = Some(now + RETRY_MS);
             self.agenda.add(now + RETRY_MS, Event::Wake(id, number));
@@ -225,11 +227,7 @@ impl Plane {
 }
 
 /// Whether the function may start one more invocation.
-fn may_run(
-    functions: &Named<function::Function>,
-    number: u32,
-    account_concurrency: u32,
-) -> bool {
+fn may_run(functions: &Named<function::Function>, number: u32, account_concurrency: u32) -> bool {
     let Some(function) = functions.at(number) else { return false };
     if let Some(reserved) = function.reserved {
         return function.running < reserved;

@@ -3,7 +3,7 @@
 //!
 //! A record is in exactly one place: in the log ahead of the cursor, in a slot's queue, or in its batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
@@ -328,13 +328,7 @@ impl Mapping {
     }
 
     /// Records have arrived: readers through a fan-out consumer will be sent them.
-    pub(super) fn expect_push(
-        &mut self,
-        id: u32,
-        now: i64,
-        streams: &Named<Stream>,
-        agenda: &mut Agenda,
-    ) {
+    pub(super) fn expect_push(&mut self, id: u32, now: i64, streams: &Named<Stream>, agenda: &mut Agenda) {
         let Some(stream) = streams.at(self.stream).filter(|_| self.config.enabled) else { return };
         let slots = self.config.parallelization_factor as usize;
         for (number, reader) in self.readers.iter_mut().filter(|(_, reader)| reader.state == State::Reading) {
@@ -392,7 +386,8 @@ impl Mapping {
         let mut begun = Vec::new();
         for (number, shard) in stream.shards().iter() {
             let parents = shard.parents().iter();
-            let ready = parents.filter_map(|parent| self.readers.get(*parent)).all(|reader| reader.state == State::Done);
+            let ready =
+                parents.filter_map(|parent| self.readers.get(*parent)).all(|reader| reader.state == State::Done);
             let Some(reader) = self.readers.get_mut(number) else { continue };
             if reader.state == State::Waiting && ready {
                 reader.state = State::Reading;

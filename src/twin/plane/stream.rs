@@ -112,6 +112,22 @@ impl Shard {
         }
     }
 
+    /// As ListShards shows it.
+    pub(super) fn view(&self, number: u32) -> ShardView {
+        let id = |number: u32| format!("shardId-{number:012}");
+        ShardView {
+            id: id(number),
+            parents: self.parents.iter().copied().map(id).collect(),
+            starting_hash: self.start,
+            ending_hash: self.end,
+            open: self.is_open(),
+            created_ms: self.created,
+            number,
+            closed_ms: self.closed,
+            tip: self.next,
+        }
+    }
+
     /// Whether it takes records.
     pub(super) fn is_open(&self) -> bool {
         self.closed.is_none()
@@ -454,19 +470,7 @@ impl Stream {
 
     /// Views in the order of their ids.
     pub(super) fn views(&self) -> Vec<ShardView> {
-        let id = |number: u32| format!("shardId-{number:012}");
-        let view = |(number, shard): (u32, &Shard)| ShardView {
-            id: id(number),
-            parents: shard.parents.iter().copied().map(id).collect(),
-            starting_hash: shard.start,
-            ending_hash: shard.end,
-            open: shard.is_open(),
-            created_ms: shard.created,
-            number,
-            closed_ms: shard.closed,
-            tip: shard.next,
-        };
-        self.shards.iter().map(view).collect()
+        self.shards.iter().map(|(number, shard)| shard.view(number)).collect()
     }
 
     /// Puts records; each is one PutRecord call. `random` draws a key for each instead of spreading evenly.
