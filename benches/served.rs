@@ -33,9 +33,9 @@ use serde_json::{Value, json};
 /// Connections, each with a thread of its own.
 const CONNECTIONS: usize = 8;
 /// How often each connection sends the mix in one round.
-const CYCLES: usize = 150;
+const CYCLES: usize = 60;
 /// The best round of each counts.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 /// What issue 3 asks for: times ministack's requests a second, and MB.
 const GOALS: (f64, f64) = (8.0, 50.0);
 const SHARDS: u32 = 16;
@@ -257,7 +257,12 @@ fn part(server: &Server, number: usize) -> (usize, Vec<&'static str>) {
             if let Some(iterator) = iterator.take() {
                 *bytes = kinesis("GetRecords", &json!({"ShardIterator": iterator, "Limit": 10}));
             }
-            let (ok, body) = connection.exchange(bytes).expect("an answer");
+            // A server may end a connection between two requests; ministack does after a thousand.
+            let answer = connection.exchange(bytes).or_else(|| {
+                connection = server.connect();
+                connection.exchange(bytes)
+            });
+            let (ok, body) = answer.expect("an answer");
             accepted += usize::from(ok);
             if !ok {
                 refused.push(*name);

@@ -28,9 +28,13 @@ impl Plane {
     pub(super) fn try_start(&mut self, id: u32, number: u32, index: u32) {
         let now = self.now_ms;
         let Some(mapping) = self.mappings.get_mut(id) else { return };
+        let Some(reader) = mapping.readers.get_mut(number) else { return };
+        if let Some(slot) = reader.slots.get_mut(index as usize).filter(|slot| slot.is_empty()) {
+            slot.wake = None;
+            return;
+        }
         let Some(stream) = self.streams.at(mapping.stream) else { return };
         let config = &mapping.config;
-        let Some(reader) = mapping.readers.get_mut(number) else { return };
         let (caught_up, last) = stream.shards().get(number).map_or((true, true), |shard| {
             let caught_up = reader.cursor >= shard.tip();
             (caught_up, caught_up && !shard.is_open())

@@ -48,7 +48,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn is_empty(&self) -> bool {
+    /// Whether it has nothing to do and remembers nothing.
+    pub(super) fn is_empty(&self) -> bool {
         self.queued == 0 && self.batch.is_none() && self.window.is_none()
     }
 
