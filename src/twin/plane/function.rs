@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{MetricStore, SeriesId};
+use super::named::Named;
 use super::producer::Class;
 use super::reader::Batch;
 use super::rng::Rng;
-use super::table::{Api, Demand};
+use super::table::{Api, Demand, Table};
 use crate::twin::world::{FunctionModel, Operation, OperationKind, Per};
 
 /// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
@@ -59,7 +60,7 @@ impl Account {
     }
 
     /// Samples the concurrency of all functions.
-    pub(super) fn count_running(&self, functions: &BTreeMap<String, Function>, now: i64, metrics: &mut MetricStore) {
+    pub(super) fn count_running(&self, functions: &Named<Function>, now: i64, metrics: &mut MetricStore) {
         let all: u32 = functions.values().map(|function| function.running).sum();
         let unreserved = functions.values().filter(|function| function.reserved.is_none());
         let unreserved: u32 = unreserved.map(|function| function.running).sum();
@@ -73,7 +74,10 @@ impl Account {
 /// A function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Function {
+    pub name: String,
     pub model: FunctionModel,
+    /// The tables of the model's accesses, by number.
+    pub tables: Vec<u32>,
     pub reserved: Option<u32>,
     pub running: u32,
     pub series: Series,
@@ -84,14 +88,23 @@ pub(super) struct Function {
 
 impl Function {
     /// A function of a world with this many racers.
-    pub(super) fn new(name: &str, model: &FunctionModel, racers: u32, seed: u64, metrics: &mut MetricStore) -> Self {
+    pub(super) fn new(
+        name: &str,
+        model: &FunctionModel,
+        racers: u32,
+        seed: u64,
+        tables: &mut Named<Table>,
+        metrics: &mut MetricStore,
+    ) -> Self {
         let mut model = model.clone();
+        let tables = model.tables.iter().map(|access| tables.number(&access.table)).collect();
         for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
             operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
         }
         let series = Series::new(metrics, &[("FunctionName", name)]);
         let rng = Rng::new(seed, &format!("function/{name}"));
-        Self { reserved: model.reserved_concurrency, model, running: 0, series, qualified: BTreeMap::new(), rng }
+        let (reserved, qualified) = (model.reserved_concurrency, BTreeMap::new());
+        Self { name: name.to_owned(), model, tables, reserved, running: 0, series, qualified, rng }
     }
 
     /// Keeps metrics of an alias from now on.
@@ -142,23 +155,31 @@ impl Function {
 
     /// Whether this invocation fails at its end for a reason of its own.
     pub(super) fn fails(&mut self) -> bool {
+        if self.model.error_rate <= 0.0 {
+            return false;
+        }
         let share = (self.model.error_rate * 1_000_000.0).round() as u64;
         share > 0 && self.rng.below(1_000_000) < share
     }
 
     /// The requests for a batch, in order.
     pub(super) fn program(&self, batch: &Batch) -> Vec<Run> {
-        let mut groups: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        // (group, records, final ones), in the groups' order; most batches have few.
+        let mut groups: Vec<(u32, u32, u32)> = Vec::new();
         for piece in &batch.pieces {
-            let (all, finals) = groups.entry(piece.group).or_default();
-            *all += piece.count;
-            if piece.class == Class::Final {
-                *finals += piece.count;
+            let finals = if piece.class == Class::Final { piece.count } else { 0 };
+            match groups.binary_search_by_key(&piece.group, |(group, ..)| *group) {
+                Ok(index) => {
+                    if let Some(group) = groups.get_mut(index) {
+                        (group.1, group.2) = (group.1 + piece.count, group.2 + finals);
+                    }
+                }
+                Err(index) => groups.insert(index, (piece.group, piece.count, finals)),
             }
         }
-        let mut runs = Vec::new();
+        let mut runs = Vec::with_capacity(groups.len() * self.model.tables.len());
         for (access, model) in self.model.tables.iter().enumerate() {
-            for (group, (all, finals)) in &groups {
+            for (group, all, finals) in &groups {
                 let repeats = match model.per {
                     Per::Group => 1,
                     Per::Record => *all,
@@ -187,7 +208,8 @@ pub(super) struct Run {
 /// An invocation in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Invocation {
-    pub function: String,
+    /// By number.
+    pub function: u32,
     pub qualifier: Option<String>,
     pub mapping: u32,
     pub shard: u32,
