@@ -1,13 +1,13 @@
 //! The rules over a window of time: what is found now, since when, and what was found before. Pure.
 //!
 //! What always holds: each minute is judged from what the rules would have seen in it ([`Signals::as_of`]), with the
-//! configuration of today, because AWS keeps no history of it.
+//! configuration of today, because AWS keeps no history of it. What is only a state of this moment is left out of it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    model::{Facts, ResourceId, Signals},
+    model::{Facts, LifecycleStatus, MappingState, ResourceId, Signals},
     spec::{Pipeline, ScalingPolicy},
 };
 
@@ -53,17 +53,46 @@ pub fn review(
 ) -> Review {
     let mut episodes: Vec<Episode> = Vec::new();
     let mut findings = Vec::new();
+    let past = lasting(facts);
     let mut minute = since.min(signals.newest_expected);
     while minute <= signals.newest_expected {
-        findings = diagnose(pipeline, policy, facts, &signals.as_of(minute));
+        // What is found now may use all that was measured; what was found earlier, what the daemon would have seen.
+        findings = if minute + MINUTE <= signals.newest_expected {
+            diagnose(pipeline, policy, &past, &signals.as_of(minute))
+        } else {
+            diagnose(pipeline, policy, facts, signals)
+        };
         findings.iter().for_each(|finding| note(&mut episodes, finding, minute));
         minute += MINUTE;
     }
     for finding in &mut findings {
         let of = |episode: &&Episode| is_of(episode, finding);
-        finding.since = episodes.iter().rev().find(of).map(|episode| episode.from);
+        let from = episodes.iter().rev().find(of).map(|episode| episode.from);
+        // What only a state of this moment says may be older.
+        let momentary = [Diagnosis::PermissionDenied, Diagnosis::MappingFailing, Diagnosis::Actuating];
+        let new = from.is_some_and(|from| from + MINUTE > signals.newest_expected);
+        finding.since = from.filter(|_| !(new && momentary.contains(&finding.diagnosis)));
     }
     Review { findings, episodes }
+}
+
+/// The facts without what is true of this moment only, and says nothing of an earlier one: what is in transition, the
+/// last result of a mapping, and a function that is gone.
+fn lasting(facts: &Facts) -> Facts {
+    let mut past = facts.clone();
+    past.mappings.retain(|mapping| mapping.function_name().is_some_and(|name| facts.functions.contains_key(&name)));
+    for mapping in &mut past.mappings {
+        mapping.last_processing_result = None;
+        if !mapping.state.is_settled() && mapping.state != MappingState::Disabling {
+            mapping.state = MappingState::Enabled;
+        }
+    }
+    past.stream.iter_mut().for_each(|stream| stream.status = LifecycleStatus::Active);
+    for table in past.tables.values_mut() {
+        table.status = LifecycleStatus::Active;
+        table.global_secondary_indexes.values_mut().for_each(|index| index.status = LifecycleStatus::Active);
+    }
+    past
 }
 
 fn is_of(episode: &Episode, finding: &Finding) -> bool {
@@ -84,5 +113,50 @@ fn note(episodes: &mut Vec<Episode>, finding: &Finding, minute: Timestamp) {
             from: minute,
             to: minute + MINUTE,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::scene::{Scene, lately, minute},
+        *,
+    };
+
+    fn judged(scene: &Scene) -> Review {
+        review(&scene.pipeline, &scene.policy, &scene.facts, &scene.signals, minute(15))
+    }
+
+    #[test]
+    fn a_finding_knows_its_beginning_and_a_past_one_its_end() {
+        let scene = Scene::with(|scene| {
+            scene.sink().write_throttles = lately(0.0, 6, 9.0);
+            for point in &mut scene.consumer().errors.points {
+                let ago = minute(0).duration_since(point.at).as_mins();
+                point.value = if (11..14).contains(&ago) { 200.0 } else { 0.0 };
+            }
+        });
+        let found = judged(&scene);
+        assert_eq!(found.findings[0].since, Some(minute(5)));
+        let fault = found.episodes.iter().find(|it| it.diagnosis == Diagnosis::FunctionFault).unwrap();
+        // It looks at three minutes, so it ends two after the last failure.
+        assert_eq!((fault.from, fault.to), (minute(13), minute(8)));
+    }
+
+    #[test]
+    fn a_state_of_this_moment_is_not_said_of_the_past() {
+        let scene = Scene::with(|scene| {
+            scene.mapping().last_processing_result = Some("PROBLEM: access denied".to_owned());
+        });
+        let found = judged(&scene);
+        assert_eq!((found.findings[0].diagnosis, found.findings[0].since), (Diagnosis::PermissionDenied, None));
+        assert_eq!(found.episodes[0].from, minute(0));
+        let off = Scene::with(|scene| {
+            scene.mapping().state = MappingState::Disabled;
+            scene.mapping().last_modified = Some(minute(4));
+        });
+        let found = judged(&off);
+        // As of a minute, what was changed until the metrics' delay after it is known.
+        assert_eq!(found.findings[0].since, Some(minute(7)));
     }
 }

@@ -46,8 +46,10 @@ impl Default for Signal {
 }
 
 impl Signal {
-    /// What CloudWatch published, oldest first, as fresh as the newest minute that it should have published.
-    pub fn of(points: Vec<Point>, newest_expected: Timestamp) -> Self {
+    /// What CloudWatch published, oldest first, as fresh as the newest minute that it should have published. No
+    /// metric that is asked for can be negative or not a number: such a point is as good as missing.
+    pub fn of(mut points: Vec<Point>, newest_expected: Timestamp) -> Self {
+        points.retain(|point| point.value.is_finite() && point.value >= 0.0);
         let freshness = match points.last() {
             None => Freshness::Absent,
             Some(last) if last.at >= newest_expected => Freshness::Fresh,

@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{fill, retry::retry};
 use crate::{
-    aws::{Aws, MetricQuery, Statistic},
+    aws::{Aws, MetricQuery, Statistic, is_unsupported},
     model::{
-        BillingMode, ConsumerSignals, Facts, Failure, IndexSignals, Point, Signal, Signals, StreamFacts, StreamSignals,
-        TableFacts, TableSignals, WINDOW,
+        BillingMode, ConsumerSignals, ErrorClass, Facts, Failure, IndexSignals, Point, ShardSignals, Signal, Signals,
+        StreamFacts, StreamSignals, TableFacts, TableSignals, WINDOW,
     },
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
@@ -49,8 +49,9 @@ pub async fn signals(
     let now = aws.clock().now();
     let newest_expected = newest_expected(now, policy.metric_delay_seconds);
     let end = newest_expected + MINUTE;
+    let shards = shards(aws, facts, scope).await?;
     let mut queries: BTreeSet<MetricQuery> = BTreeSet::new();
-    let _ = assemble(pipeline, facts, scope, &mut |query| {
+    let _ = assemble(pipeline, facts, scope, &shards, &mut |query| {
         queries.insert(query);
         Signal::absent()
     });
@@ -62,9 +63,10 @@ pub async fn signals(
     };
     let metrics_requested = billed(&queries);
     let answers: BTreeMap<MetricQuery, Vec<Point>> = queries.into_iter().zip(answers).collect();
-    let Assembled { account_concurrency, stream, consumers, tables } = assemble(pipeline, facts, scope, &mut |query| {
-        Signal::of(answers.get(&query).cloned().unwrap_or_default(), newest_expected)
-    });
+    let Assembled { account_concurrency, stream, consumers, tables } =
+        assemble(pipeline, facts, scope, &shards, &mut |query| {
+            Signal::of(answers.get(&query).cloned().unwrap_or_default(), newest_expected)
+        });
     let mut signals = Signals {
         observed_at: now,
         newest_expected,
@@ -76,6 +78,23 @@ pub async fn signals(
     };
     fill::fill(&mut signals);
     Ok(signals)
+}
+
+/// The open shards, when a diagnosis can use their metrics: they are switched on, and they may be listed.
+async fn shards(aws: &Aws, facts: &Facts, scope: Scope) -> Result<Vec<String>, Failure> {
+    let Some(stream) = facts.stream.as_ref().filter(|stream| !stream.shard_level_metrics.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    if scope == Scope::Scaling {
+        return Ok(Vec::new());
+    }
+    match retry(aws.clock(), || aws.open_shards(&stream.name)).await {
+        Err(failure) if failure.class == ErrorClass::Denied || is_unsupported(&failure) => {
+            tracing::warn!(%failure, "the shards cannot be listed; a hot one is not named");
+            Ok(Vec::new())
+        }
+        answer => answer,
+    }
 }
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -104,7 +123,7 @@ type Ask<'a> = dyn FnMut(MetricQuery) -> Signal + 'a;
 
 /// Names every metric there is to ask for. It is walked twice: to collect the queries, and to put the answers
 /// in their places.
-fn assemble(pipeline: &Pipeline, facts: &Facts, scope: Scope, ask: &mut Ask<'_>) -> Assembled {
+fn assemble(pipeline: &Pipeline, facts: &Facts, scope: Scope, shards: &[String], ask: &mut Ask<'_>) -> Assembled {
     let diagnosing = scope != Scope::Scaling;
     let account = MetricQuery {
         namespace: "AWS/Lambda",
@@ -132,13 +151,34 @@ fn assemble(pipeline: &Pipeline, facts: &Facts, scope: Scope, ask: &mut Ask<'_>)
     let tables = tables.collect();
     Assembled {
         account_concurrency: get(diagnosing && !facts.functions.is_empty(), account, ask),
-        stream: stream_signals(&pipeline.stream.name, facts.stream.as_ref(), diagnosing, ask),
+        stream: stream_signals(&pipeline.stream.name, facts.stream.as_ref(), diagnosing, shards, ask),
         consumers,
         tables,
     }
 }
 
-fn stream_signals(name: &str, stream: Option<&StreamFacts>, diagnosing: bool, ask: &mut Ask<'_>) -> StreamSignals {
+fn stream_signals(
+    name: &str,
+    stream: Option<&StreamFacts>,
+    diagnosing: bool,
+    shards: &[String],
+    ask: &mut Ask<'_>,
+) -> StreamSignals {
+    let levels = stream.map_or(&[][..], |stream| stream.shard_level_metrics.as_slice());
+    let mut of_shard = |id: &String, metric: &'static str| {
+        let dimensions = vec![("StreamName", name.to_owned()), ("ShardId", id.clone())];
+        let on = levels.iter().any(|level| level == metric || level == "ALL");
+        get(on, MetricQuery { namespace: KINESIS, metric, dimensions, statistic: Statistic::Sum }, ask)
+    };
+    let shards = shards.iter().map(|id| {
+        let shard = ShardSignals {
+            incoming_records: of_shard(id, "IncomingRecords"),
+            incoming_bytes: of_shard(id, "IncomingBytes"),
+            rejected_records: of_shard(id, "WriteProvisionedThroughputExceeded"),
+        };
+        (id.clone(), shard)
+    });
+    let shards = shards.collect();
     let mut metric = |wanted: bool, metric, statistic| {
         let dimensions = vec![("StreamName", name.to_owned())];
         get(wanted && stream.is_some(), MetricQuery { namespace: KINESIS, metric, dimensions, statistic }, ask)
@@ -154,7 +194,7 @@ fn stream_signals(name: &str, stream: Option<&StreamFacts>, diagnosing: bool, as
         get_records_success: metric(diagnosing, "GetRecords.Success", Statistic::Average),
         put_record_success: metric(diagnosing, "PutRecord.Success", Statistic::Average),
         put_records_success: metric(diagnosing, "PutRecords.Success", Statistic::Average),
-        shards: BTreeMap::new(),
+        shards,
     }
 }
 

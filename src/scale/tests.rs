@@ -98,6 +98,7 @@ fn table() -> TableFacts {
         time_to_live: None,
         point_in_time_recovery: true,
         deletion_protection: true,
+        on_demand_maximum_write: None,
         tags: BTreeMap::new(),
     }
 }
@@ -168,6 +169,7 @@ impl Scene {
                 on_failure: None,
                 filter_criteria: Vec::new(),
                 last_modified: None,
+                last_processing_result: None,
                 tags: BTreeMap::new(),
             });
         }
@@ -572,7 +574,7 @@ fn a_lag_right_after_a_change_of_the_mapping_is_the_changes() {
     };
     let (before, _) = scene.cycle(&behind);
     assert_eq!(of_the_consumer(before).diagnosis, Diagnosis::Unknown);
-    let changed = scene.facts.observed_at - SignedDuration::from_mins(2);
+    let changed = scene.now - SignedDuration::from_mins(2);
     for mapping in &mut scene.facts.mappings {
         mapping.last_modified = Some(changed);
     }

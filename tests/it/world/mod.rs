@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "hostile files are timed generously")]
 
+mod changes;
 mod random;
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, time::Instant};
@@ -167,6 +168,17 @@ fn five_shared_readers_wait_a_second() {
     let mut book = after("fiveSharedReaders", 60);
     let invocations = lambda(&mut book, "reader", "Invocations", "Sum");
     assert!((30..55).all(|minute| (invocations[&minute] - 60.0).abs() <= 3.0), "one poll a second: {invocations:?}");
+}
+
+#[test]
+fn a_poison_record_fails_its_batch_for_good() {
+    let mut book = after("poisonRecord", 30);
+    let errors = lambda(&mut book, "reader", "Errors", "Sum");
+    assert!(
+        (1..10).all(|minute| errors[&minute] == 0.0) && (12..28).all(|minute| errors[&minute] > 30.0),
+        "{errors:?}"
+    );
+    assert!(lambda(&mut book, "reader", "IteratorAge", "Maximum")[&27] > 15.0 * 60_000.0);
 }
 
 #[test]
