@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::{
     error::BuildError,
     types::{
         BillingMode as SdkBilling, GlobalSecondaryIndexDescription, GlobalSecondaryIndexUpdate, IndexStatus, KeyType,
-        PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, ProvisionedThroughputDescription,
-        TableDescription, TableStatus, Tag, TimeToLiveSpecification, TimeToLiveStatus,
-        UpdateGlobalSecondaryIndexAction,
+        OnDemandThroughput, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
+        ProvisionedThroughputDescription, TableDescription, TableStatus, Tag, TimeToLiveSpecification,
+        TimeToLiveStatus, UpdateGlobalSecondaryIndexAction,
     },
 };
 
@@ -301,7 +301,7 @@ fn table_facts(name: &str, found: &TableDescription) -> TableFacts {
         // -1 is "no maximum" (DynamoDB API, OnDemandThroughput).
         on_demand_maximum_write: found
             .on_demand_throughput()
-            .and_then(|throughput| throughput.max_write_request_units())
+            .and_then(OnDemandThroughput::max_write_request_units)
             .and_then(|units| units.try_into().ok()),
         tags: BTreeMap::new(),
     }

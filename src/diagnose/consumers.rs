@@ -67,7 +67,7 @@ pub(super) fn rules(
             let slots = stream.open_shards.get().saturating_mul(mapping.parallelization_factor.get());
             answer.cause(concurrency(view, (spec, resource, own), slots, Vec::new()));
         } else if !stopped {
-            answer.cause(blind(resource, "The iterator age"));
+            answer.cause(blind(&resource, "The iterator age"));
         }
         return;
     };

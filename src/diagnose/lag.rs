@@ -131,5 +131,5 @@ fn compute(consumer: &Consumer<'_>) -> Option<(f64, f64, u32)> {
         grows / (time.fixed_ms + grows).max(1e-9)
     });
     let share = f64::from(memory) / FULL_VCPU_MB.value;
-    (share < 1.0 && own >= OWN_WORK.value).then(|| (now, now * (1.0 - own + own * share), memory))
+    (share < 1.0 && own >= OWN_WORK.value).then_some((now, now * (1.0 - own + own * share), memory))
 }

@@ -84,7 +84,7 @@ pub(super) fn evidence(name: &str, value: f64, limit: Option<f64>) -> Evidence {
 }
 
 /// A signal that a rule needs is not there.
-pub(super) fn blind(resource: ResourceId, what: &str) -> Finding {
+pub(super) fn blind(resource: &ResourceId, what: &str) -> Finding {
     Finding::new(
         Diagnosis::Blind,
         Severity::Warning,

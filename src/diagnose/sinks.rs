@@ -79,7 +79,7 @@ fn capacity(
     let Some(load) = &part.load else {
         // An on-demand table that is not used publishes nothing, and needs nothing.
         if !on_demand {
-            answer.cause(blind(resource.clone(), "The consumed capacity"));
+            answer.cause(blind(resource, "The consumed capacity"));
         }
         return None;
     };

@@ -18,7 +18,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer) {
         answer.cause(actuating(resource.clone(), &format!("{:?}", stream.status)));
     }
     let Some(load) = &view.load else {
-        answer.cause(blind(resource, "The incoming load"));
+        answer.cause(blind(&resource, "The incoming load"));
         return;
     };
     let shards = f64::from(stream.open_shards.get());

@@ -204,7 +204,7 @@ fn write_capacity_that_is_short() {
     assert_eq!(once.finding(SinkShort).severity, Severity::Warning);
     // A burst that the credit carries for longer than ten minutes is none; a longer one, or a greater, is.
     let burst = |units: f64| move |scene: &mut Scene| scene.sink().consumed_write = lately(2400.0, 3, units * 60.0);
-    sides(SinkShort, burst(139.0), burst(141.0));
+    sides(SinkShort, burst(138.0), burst(139.0));
     // Credit: 300 s of 100 units fill up, and 20 a second too much spend them.
     let spending = Scene::with(|scene| scene.sink().consumed_write = lately(2400.0, 8, 120.0 * 60.0));
     let outlook = spending.finding(SinkShort).outlook.unwrap();
@@ -233,7 +233,7 @@ fn a_bound_and_an_index_are_told_from_a_table_that_is_short() {
         scene.findings().into_iter().filter(|it| it.diagnosis == SinkShort).map(|it| it.resource).collect()
     };
     let index = ResourceId::Index("t".to_owned(), "i".to_owned());
-    assert_eq!(resources(Scene::with(held(69.0))), [index.clone()]);
+    assert_eq!(resources(Scene::with(held(69.0))), std::slice::from_ref(&index));
     assert_eq!(resources(Scene::with(held(71.0))), [ResourceId::Table("t".to_owned()), index]);
 }
 

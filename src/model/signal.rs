@@ -207,6 +207,7 @@ pub struct IndexSignals {
 impl Signals {
     /// What an observation of the last [`WINDOW`] would have held when `newest` was the newest minute that should be
     /// published. It looks back at what is known today: minutes that came late then are there now.
+    #[must_use]
     pub fn as_of(&self, newest: Timestamp) -> Self {
         let delay = self.observed_at.duration_since(self.newest_expected);
         let mut then = Self { observed_at: newest + delay, newest_expected: newest, ..self.clone() };
