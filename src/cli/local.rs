@@ -96,7 +96,8 @@ impl Local {
         let host = match self.dir.clone() {
             None => host,
             Some(dir) => {
-                host.on_mutation(move |twin: &Twin| save(&dir.join("state"), twin).map_err(|error| error.to_string()))
+                let save = move |twin: &Twin, _| save(&dir.join("state"), twin).map_err(|error| error.to_string());
+                host.on_mutation(save)
             }
         };
         Hosted { host, clock, dir: self.dir, _lock: self.lock, world: self.world }

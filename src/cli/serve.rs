@@ -1,12 +1,18 @@
 //! `local`: the simulated AWS on a socket, for any AWS client, in real time or faster.
 //!
 //! What always holds: it listens beyond this machine only when told so twice; with `--state` one process owns the
-//! file, and it is written before a mutating call is answered. A stop by SIGTERM or Ctrl-C is the normal end.
+//! file. It is written before a call is answered that changes a resource, and within a second after one that writes
+//! records, items or metrics. A stop by SIGTERM or Ctrl-C is the normal end.
 
 use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use clap::Args;
@@ -24,8 +30,11 @@ use super::{
 };
 use crate::{
     aws::Clock,
-    twin::{Host, Twin, World, serve},
+    twin::{Effect, Host, Twin, World, serve},
 };
+
+/// Real time between two writes of an account in which only data has changed: the whole of it is written.
+const DATA_WRITES: Duration = Duration::from_secs(1);
 
 /// Serve the simulated AWS to any AWS client.
 #[derive(Debug, Args)]
@@ -74,10 +83,11 @@ async fn listen(globals: &Globals, console: &Console, args: &LocalArgs) -> Resul
     let _lock = args.state.as_deref().map(|state| lock(state, &format!("{SERVED_AT}{url}"))).transpose()?;
     let twin = open(globals, console, args)?;
     let clock = Clock::simulated(twin.now(), args.speed);
+    let unwritten = Arc::new(AtomicBool::new(false));
     let host = Host::new(twin, clock.clone());
     let host = match args.state.clone() {
         None => host,
-        Some(state) => host.on_mutation(move |twin| save(&state, twin).map_err(|error| error.to_string())),
+        Some(state) => keep(host, state, unwritten.clone()),
     };
     console.note(&format!(
         "simulated AWS on {url}, {} x real time, from {}\n  export AWS_ENDPOINT_URL={url}\n  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION={}",
@@ -85,13 +95,54 @@ async fn listen(globals: &Globals, console: &Console, args: &LocalArgs) -> Resul
         clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
         host.with(|twin| twin.world().region.clone()),
     ));
-    let end = stoppable(console, |flag| serve::serve(host.clone(), listener, flag)).await;
+    let keeping = async {
+        match &args.state {
+            Some(state) => keep_data(console, &host, state, &unwritten).await,
+            None => std::future::pending().await,
+        }
+    };
+    let serving = |flag| {
+        let serving = serve::serve(host.clone(), listener, flag);
+        async {
+            tokio::select! {
+                biased;
+                () = keeping => {}
+                () = serving => {}
+            }
+        }
+    };
+    let end = stoppable(console, serving).await;
     if let Some(state) = &args.state {
         host.with(|twin| save(state, twin)).map_err(|error| write_error(state, &error))?;
     }
     match end {
         End::Finished(..) => Ok(Exit::Ok),
         End::Aborted(signal) => Err(CliError::new(signal.exit(), "aborted; answers may be missing")),
+    }
+}
+
+/// Writes the account down at each change of a resource; data only marks it.
+fn keep(host: Host, state: PathBuf, unwritten: Arc<AtomicBool>) -> Host {
+    host.on_mutation(move |twin, effect| {
+        if effect == Effect::Data {
+            unwritten.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        save(&state, twin).map_err(|error| error.to_string())
+    })
+}
+
+/// Writes the account down once a second when data was written; never ends.
+async fn keep_data(console: &Console, host: &Host, state: &Path, unwritten: &AtomicBool) {
+    loop {
+        tokio::time::sleep(DATA_WRITES).await;
+        if !unwritten.swap(false, Ordering::Relaxed) {
+            continue;
+        }
+        if let Err(error) = host.with(|twin| save(state, twin)) {
+            unwritten.store(true, Ordering::Relaxed);
+            console.note(&format!("cannot write the account to {}: {error}", state.display()));
+        }
     }
 }
 

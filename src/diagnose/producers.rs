@@ -15,7 +15,7 @@ const NOW: i64 = 3;
 /// Newest minutes that must be quiet: one alone is a pause.
 const QUIET: i64 = 2;
 /// Minutes before them that make a band to compare with.
-const BAND: usize = 8;
+const BAND: usize = 5;
 /// Share of the band's minutes that lie below its low end: a pause now and then is part of the band.
 const LOW_END: f64 = 0.1;
 

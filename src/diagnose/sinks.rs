@@ -8,7 +8,7 @@ use super::{
     rules::{Answer, View, actuating, blind, evidence},
     series::{busy_minutes, sum},
     symptoms,
-    thresholds::{CREDIT_LOW, INDEX_HOLDS, SPENDING_CREDIT},
+    thresholds::{CREDIT_LOW, INDEX_HOLDS},
 };
 use crate::{
     model::{BillingMode, Bounds, CapacityUnits, IndexSignals, ResourceId, TableFacts, TableSignals},
@@ -97,11 +97,9 @@ fn capacity(
     }
     let held_by_index =
         index_throttles && matches!(resource, ResourceId::Table(_)) && load.write < INDEX_HOLDS.value * write;
-    let spends = |rate: f64| !on_demand && rate > SPENDING_CREDIT.value * write;
-    let left = estimate_of(view, resource).and_then(|sink| sink.burst_seconds);
     // A burst on top of a mean that fits is what the credit is for, while there is enough of it.
-    let low = spends(load.write_mean) || left.is_some_and(|seconds| seconds < CREDIT_LOW.value);
-    let short = load.write_throttles > 0.0 || (spends(load.write) && low);
+    let left = estimate_of(view, resource).and_then(|sink| sink.burst_seconds);
+    let short = load.write_throttles > 0.0 || left.is_some_and(|seconds| seconds < CREDIT_LOW.value);
     if short && !held_by_index {
         let finding = shortage(view, part, load, numbers, on_demand);
         if load.write_throttles > 0.0 {
@@ -155,10 +153,10 @@ fn shortage(view: &View<'_>, part: &Part<'_>, load: &SinkLoad, numbers: Vec<Evid
             .with(numbers)
             .person("The load more than doubled within 30 minutes: pre-warm the table before such a rise.");
     }
-    let effect = match (throttling, estimate.and_then(|sink| sink.burst_seconds)) {
-        (true, _) => format!("throttled {:.0} writes in the last 3 minutes{holds}", load.write_throttles),
-        (false, Some(left)) => format!("lives on burst credit, of which {left:.0} s are left"),
-        (false, None) => "leaves nothing for a burst".to_owned(),
+    let left = estimate.and_then(|sink| sink.burst_seconds).filter(|_| !throttling);
+    let effect = match left {
+        Some(left) => format!("lives on burst credit, of which {left:.0} s are left"),
+        None => format!("throttled {:.0} writes in the last 3 minutes{holds}", load.write_throttles),
     };
     let summary = format!("{resource} consumes {:.0} of {write:.0} write units/s and {effect}.", load.write);
     let most = part.bounds.0.max.get();
@@ -171,7 +169,6 @@ fn shortage(view: &View<'_>, part: &Part<'_>, load: &SinkLoad, numbers: Vec<Evid
         let remedy = format!("Raise write capacity from {write:.0} to {next}, before anything that writes to it.");
         Finding::new(Diagnosis::SinkShort, severity, resource.clone(), summary, remedy)
     };
-    let left = estimate.and_then(|sink| sink.burst_seconds).filter(|_| !throttling);
     finding.with(numbers).leads_to("burst credit is gone and writes are throttled", view.signals.observed_at, left)
 }
 

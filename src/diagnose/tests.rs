@@ -188,7 +188,8 @@ fn reads_that_fail_without_a_throttle() {
 #[test]
 fn write_capacity_that_is_short() {
     let consumed = |units: f64| move |scene: &mut Scene| scene.sink().consumed_write = steady(units * 60.0);
-    sides(SinkShort, consumed(94.0), consumed(96.0));
+    // Half an hour of it: 11 units/s too much leave 927 s of credit, and 12 leave 700 s.
+    sides(SinkShort, consumed(111.0), consumed(112.0));
     let throttled = |events: f64| {
         move |scene: &mut Scene| {
             consumed(90.0)(scene);
@@ -202,13 +203,13 @@ fn write_capacity_that_is_short() {
     // One minute with throttles is a warning.
     let once = Scene::with(|scene| scene.sink().write_throttles = lately(0.0, 1, 5.0));
     assert_eq!(once.finding(SinkShort).severity, Severity::Warning);
-    // A burst that the credit carries for longer than ten minutes is none; a longer one, or a greater, is.
+    // A burst that the credit carries for another 15 minutes is none; a greater one is.
     let burst = |units: f64| move |scene: &mut Scene| scene.sink().consumed_write = lately(2400.0, 3, units * 60.0);
-    sides(SinkShort, burst(138.0), burst(139.0));
-    // Credit: 300 s of 100 units fill up, and 20 a second too much spend them.
-    let spending = Scene::with(|scene| scene.sink().consumed_write = lately(2400.0, 8, 120.0 * 60.0));
+    sides(SinkShort, burst(127.0), burst(128.0));
+    // Credit: 300 s of 100 units fill up, and 40 a second too much spend them.
+    let spending = Scene::with(|scene| scene.sink().consumed_write = lately(2400.0, 8, 140.0 * 60.0));
     let outlook = spending.finding(SinkShort).outlook.unwrap();
-    assert_eq!(outlook.at.duration_since(spending.signals.observed_at).as_secs(), (30_000 - 9_600) / 20);
+    assert_eq!(outlook.at.duration_since(spending.signals.observed_at).as_secs(), (30_000 - 19_200) / 40);
 }
 
 #[test]

@@ -68,17 +68,11 @@ pub(super) const READS_FAILING: Threshold = threshold(
     "share of GetRecords calls without a throttle",
     "Ours; AWS advises an alarm on the average of GetRecords.Success.",
 );
-pub(super) const SPENDING_CREDIT: Threshold = threshold(
-    "spendingCredit",
-    0.95,
-    "share of provisioned capacity",
-    "Ours: above it burst credit (300 s of unused capacity, DynamoDB developer guide) is being spent.",
-);
 pub(super) const CREDIT_LOW: Threshold = threshold(
     "creditLow",
-    600.0,
-    "seconds of burst credit left",
-    "Ours: more than ten minutes of credit carry a burst.",
+    900.0,
+    "seconds of burst credit left at the present rate",
+    "Ours: what lasts longer carries a burst; what does not leaves time to raise (credit: 300 s of unused capacity, DynamoDB developer guide).",
 );
 pub(super) const INDEX_HOLDS: Threshold = threshold(
     "indexHolds",
@@ -150,7 +144,7 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 33] = [
+pub const ALL: [Threshold; 32] = [
     HOT_BELOW,
     HOT_SKEW,
     PACKING_ROOM,
@@ -162,7 +156,6 @@ pub const ALL: [Threshold; 33] = [
     MANY_READERS,
     READ_NEAR,
     READS_FAILING,
-    SPENDING_CREDIT,
     CREDIT_LOW,
     INDEX_HOLDS,
     TIMEOUT_SHARE,

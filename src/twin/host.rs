@@ -27,13 +27,13 @@ use http_body_util::StreamBody;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Request, Response, Twin,
+    Effect, Request, Response, Twin,
     faults::{Fate, Fault, Faults, Moment, Position, refusal},
     wire,
 };
 use crate::aws::Clock;
 
-type Hook = Box<dyn FnMut(&Twin) -> Result<(), String> + Send>;
+type Hook = Box<dyn FnMut(&Twin, Effect) -> Result<(), String> + Send>;
 
 /// A twin that the SDK can talk to.
 #[derive(Clone)]
@@ -80,10 +80,10 @@ impl Host {
         (inner.faults, inner.requests, inner.mutations, inner.crashed) = (faults, 0, 0, false);
     }
 
-    /// Calls `hook` with the twin after each mutating request, before it is answered. When the hook fails, the
-    /// caller gets no answer (a broken connection).
+    /// Calls `hook` with the twin and what was changed after each mutating request, before it is answered. When the
+    /// hook fails, the caller gets no answer (a broken connection).
     #[must_use]
-    pub fn on_mutation(self, hook: impl FnMut(&Twin) -> Result<(), String> + Send + 'static) -> Self {
+    pub fn on_mutation(self, hook: impl FnMut(&Twin, Effect) -> Result<(), String> + Send + 'static) -> Self {
         self.lock().hook = Some(Box::new(hook));
         self
     }
@@ -195,7 +195,8 @@ impl Inner {
         if self.crashed {
             return Err("the process has crashed".to_owned());
         }
-        let mutating = wire::is_mutating(request);
+        let kind = wire::effect(request);
+        let mutating = kind != Effect::Read;
         let among_kind = if mutating { self.mutations } else { self.requests - self.mutations };
         let position = Position { index: self.requests, among_kind, mutating };
         self.requests += 1;
@@ -203,22 +204,22 @@ impl Inner {
         let now = clock.now();
         let fate = self.faults.fate(now, position);
         match fate {
-            Fate::Served => self.effect(clock, request, mutating),
+            Fate::Served => self.effect(clock, request, kind),
             Fate::Crash(moment) => {
                 self.crashed = true;
                 if moment == Moment::After {
-                    self.effect(clock, request, mutating)?;
+                    self.effect(clock, request, kind)?;
                 }
                 Err("the process has crashed".to_owned())
             }
             Fate::Faulty(Fault::LostBefore) => Err("connection reset before the request was sent".to_owned()),
             Fate::Faulty(Fault::LostAfter) => {
-                self.effect(clock, request, mutating)?;
+                self.effect(clock, request, kind)?;
                 Err("connection reset while waiting for the answer".to_owned())
             }
             Fate::Faulty(fault) => {
                 if fault == Fault::ServerErrorAfter {
-                    self.effect(clock, request, mutating)?;
+                    self.effect(clock, request, kind)?;
                 }
                 self.twin.advance(now);
                 Ok(self.twin.refuse(request, |service| refusal(fault, service)))
@@ -226,10 +227,10 @@ impl Inner {
         }
     }
 
-    fn effect(&mut self, clock: &Clock, request: &Request, mutating: bool) -> Result<Response, String> {
+    fn effect(&mut self, clock: &Clock, request: &Request, kind: Effect) -> Result<Response, String> {
         let response = self.twin.serve(clock.now(), request);
-        if let Some(hook) = self.hook.as_mut().filter(|_| mutating) {
-            hook(&self.twin)?;
+        if let Some(hook) = self.hook.as_mut().filter(|_| kind != Effect::Read) {
+            hook(&self.twin, kind)?;
         }
         response
     }

@@ -35,7 +35,7 @@ pub use faults::{Crash, Fault, Faults, Moment, Which};
 pub use host::Host;
 pub use plane::Plane;
 pub use subscription::Subscription;
-pub use wire::{MAX_BODY, Request, Response};
+pub use wire::{Effect, MAX_BODY, Request, Response};
 pub use world::World;
 
 use wire::{Answer, Args, Call, Refusal, Service};

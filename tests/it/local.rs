@@ -139,6 +139,26 @@ fn an_account_is_kept_from_one_life_to_the_next_and_has_one_owner() {
 }
 
 #[test]
+fn data_is_kept_when_the_server_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("account");
+    let flags = ["--state", state.to_str().unwrap(), "--speed", "3600"];
+    let aws = Served::start(&flags);
+    let table = r#"{"TableName":"t","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST",
+        "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}]}"#;
+    assert!(aws.json("DynamoDB_20120810.CreateTable", table).contains("200 OK"));
+    while !aws.json("DynamoDB_20120810.DescribeTable", r#"{"TableName":"t"}"#).contains("ACTIVE") {}
+    let before = fs::read(&state).unwrap();
+    let put = aws.json("DynamoDB_20120810.PutItem", r#"{"TableName":"t","Item":{"id":{"S":"kept"}}}"#);
+    assert!(put.contains("200 OK"), "{put}");
+    assert_eq!(aws.stop(), Some(0));
+    assert!(fs::read(&state).unwrap() != before);
+    let aws = Served::start(&flags);
+    let found = aws.json("DynamoDB_20120810.GetItem", r#"{"TableName":"t","Key":{"id":{"S":"kept"}}}"#);
+    assert!(found.contains(r#""S":"kept""#), "{found}");
+}
+
+#[test]
 fn a_port_for_others_is_opened_only_when_asked_for_twice() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alleycat-operator"));
     let output = command.args(["local", "--listen", "0.0.0.0:0"]).output().unwrap();

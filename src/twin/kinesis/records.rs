@@ -140,14 +140,13 @@ impl Kinesis {
         }
         stream.need_key(ctx)?;
         dry_run(args)?;
-        let shards = ctx.plane.shards(name);
-        let shard = shards.iter().find(|shard| shard.number == number).ok_or_else(|| not_found(ctx, name))?;
+        let shard = ctx.plane.shard(name, number).ok_or_else(|| not_found(ctx, name))?;
         let reading = ctx.plane.read(name, number, position, at_most as u64);
         let reading = reading.ok_or_else(|| throttled(rate_exceeded(ctx, name, number)))?;
-        let records: Vec<Value> = reading.records.iter().map(|record| stream.record(shard, record)).collect();
+        let records: Vec<Value> = reading.records.iter().map(|record| stream.record(&shard, record)).collect();
         let mut output = json!({ "Records": records, "MillisBehindLatest": reading.behind_ms });
         if reading.ended {
-            output["ChildShards"] = json!(children(&shards, shard));
+            output["ChildShards"] = json!(children(&ctx.plane.shards(name), &shard));
         } else {
             output["NextShardIterator"] = json!(iterator(ctx, stream, number, reading.next));
         }
@@ -175,7 +174,9 @@ impl Stream {
         if id.is_empty() || id.len() > 128 || !id.chars().all(legal) {
             return Err(Refusal::constraint(id, "shardId", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"));
         }
-        ctx.plane.shards(&self.name).into_iter().find(|shard| shard.id == id).ok_or_else(|| {
+        let number = id.strip_prefix("shardId-").and_then(|digits| digits.parse().ok());
+        let shard = number.and_then(|number| ctx.plane.shard(&self.name, number)).filter(|shard| shard.id == id);
+        shard.ok_or_else(|| {
             Refusal::new(
                 400,
                 "ResourceNotFoundException",
@@ -185,11 +186,10 @@ impl Stream {
     }
 
     fn stored(&self, ctx: &Ctx, number: u32, position: u64) -> Value {
-        let shards = ctx.plane.shards(&self.name);
-        let shard = shards.iter().find(|shard| shard.number == number);
+        let shard = ctx.plane.shard(&self.name, number);
         let mut output = json!({
-            "ShardId": shard.map(|shard| &shard.id),
-            "SequenceNumber": shard.map(|shard| sequence(shard, position)),
+            "ShardId": shard.as_ref().map(|shard| &shard.id),
+            "SequenceNumber": shard.as_ref().map(|shard| sequence(shard, position)),
         });
         if self.key.is_some() {
             output["EncryptionType"] = json!("KMS");

@@ -87,9 +87,9 @@ impl Plane {
         }
         self.payload_bytes += memory;
         let position = shard.store(now, payload);
-        for (id, mapping) in &mut self.mappings {
+        for (id, mapping) in self.mappings.iter_mut() {
             if mapping.config.consumer.is_some() && mapping.config.stream == stream {
-                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+                mapping.expect_push(id, now, &self.streams, &mut self.agenda);
             }
         }
         Ok((number, position))
@@ -112,7 +112,7 @@ impl Plane {
 
     /// The position in a shard, when the shard is known.
     pub(in crate::twin) fn position(&self, stream: &str, shard: u32, from: Position) -> Option<u64> {
-        let shard = self.streams.get(stream)?.shards().get(&shard)?;
+        let shard = self.streams.get(stream)?.shards().get(shard)?;
         Some(match from {
             Position::TrimHorizon => shard.base(),
             Position::Latest => shard.tip(),
@@ -156,7 +156,7 @@ impl Plane {
     /// When the next record for a fan-out consumer at this position is old enough to be sent, in epoch
     /// milliseconds; `None` when none waits.
     pub(in crate::twin) fn push_due(&self, stream: &str, number: u32, from: u64) -> Option<i64> {
-        let shard = self.streams.get(stream)?.shards().get(&number)?;
+        let shard = self.streams.get(stream)?.shards().get(number)?;
         if from >= shard.tip() { None } else { Some(shard.arrival(from)? + PUSH_LATENCY_MS) }
     }
 

@@ -14,11 +14,11 @@ use crate::twin::world::FunctionModel;
 impl Plane {
     /// Opens a stream with even shards. Does nothing when it exists.
     pub fn create_stream(&mut self, name: &str, shards: u32, retention_hours: u32) {
-        if self.streams.contains_key(name) {
+        if self.streams.get(name).is_some() {
             return;
         }
         let stream = Stream::new(name, shards, retention_hours, &mut self.metrics, self.now_ms);
-        self.streams.insert(name.to_owned(), stream);
+        self.streams.insert(name, stream);
         self.totals.streams.entry(name.to_owned()).or_default();
         self.meet_outside(name);
         let attached: Vec<u32> = self.on_stream(name);
@@ -32,12 +32,12 @@ impl Plane {
         let Some(stream) = self.streams.remove(name) else { return };
         self.payload_bytes = self.payload_bytes.saturating_sub(stream.payload_memory());
         for id in self.on_stream(name) {
-            let Some(mapping) = self.mappings.get_mut(&id) else { continue };
+            let Some(mapping) = self.mappings.get_mut(id) else { continue };
             let waiting = mapping.waiting(&stream);
             mapping.readers.clear();
             match &mapping.uuid {
                 None => {
-                    self.mappings.remove(&id);
+                    self.mappings.remove(id);
                 }
                 Some(uuid) => {
                     if let Some(totals) = self.totals.mappings.get_mut(uuid) {
@@ -77,7 +77,7 @@ impl Plane {
         let Some(stream) = self.streams.get_mut(name) else { return 0 };
         let busy = stream.busy(seconds, bytes, records);
         let mut open = stream.shards().values().filter(|shard| shard.is_open()).count() as u32;
-        let ranges = |number: u32| stream.shards().get(&number).map(|shard| (number, shard.range()));
+        let ranges = |number: u32| stream.shards().get(number).map(|shard| (number, shard.range()));
         let wanted: Vec<_> = busy.into_iter().filter_map(ranges).collect();
         for (number, (start, end)) in wanted {
             if open < most && end > start {
@@ -94,11 +94,12 @@ impl Plane {
         change(stream, now);
         stream.set_levels(&mut self.metrics);
         for id in self.on_stream(name) {
-            if let (Some(mapping), Some(stream)) = (self.mappings.get_mut(&id), self.streams.get(name)) {
+            if let (Some(mapping), Some(stream)) = (self.mappings.get_mut(id), self.streams.get(name)) {
                 mapping.add_shards(stream);
                 // Tumbling windows end with their shard.
-                let windows = mapping.readers.keys().filter(|_| mapping.config.tumbling_ms > 0);
-                self.agenda.extend(windows.map(|shard| (now, Event::Wake(id, *shard))));
+                for (shard, _) in mapping.readers.iter().filter(|_| mapping.config.tumbling_ms > 0) {
+                    self.agenda.add(now, Event::Wake(id, shard));
+                }
             }
             self.settle(id);
         }
@@ -123,13 +124,17 @@ impl Plane {
         self.streams.get(name).map(Stream::views).unwrap_or_default()
     }
 
+    /// One shard of a stream.
+    pub fn shard(&self, name: &str, number: u32) -> Option<ShardView> {
+        Some(self.streams.get(name)?.shards().get(number)?.view(number))
+    }
+
     /// Creates or updates a mapping. Of an existing one, stream and starting position stay as they are.
     pub fn put_mapping(&mut self, uuid: &str, mut config: MappingConfig) {
         config.parallelization_factor = config.parallelization_factor.max(1);
         config.batch_size = config.batch_size.max(1);
         let existing = self.mappings.iter().find(|(_, mapping)| mapping.uuid.as_deref() == Some(uuid));
         let id = if let Some((id, _)) = existing {
-            let id = *id;
             self.update_mapping(id, config);
             id
         } else {
@@ -139,14 +144,15 @@ impl Plane {
             let id = self.next_mapping;
             self.next_mapping += 1;
             let rng = Rng::new(self.seed, &format!("mapping/{uuid}"));
-            self.mappings.insert(id, Mapping::new(Some(uuid), config, rng));
+            let numbers = (self.streams.number(&config.stream), self.functions.number(&config.function));
+            self.mappings.insert(id, Mapping::new(Some(uuid), config, numbers, rng));
             self.attach(id);
             id
         };
-        if let Some(mapping) = self.mappings.get_mut(&id) {
+        if let Some(mapping) = self.mappings.get_mut(id) {
             mapping.count_events(&mut self.metrics);
             let (name, qualifier) = (&mapping.config.function, mapping.config.qualifier.as_ref());
-            if let (Some(function), Some(qualifier)) = (self.functions.get_mut(name), qualifier) {
+            if let (Some(function), Some(qualifier)) = (self.functions.at_mut(mapping.function), qualifier) {
                 function.qualify(name, qualifier, &mut self.metrics);
             }
         }
@@ -162,14 +168,15 @@ impl Plane {
 
     /// Adds a function, or replaces its behaviour.
     pub fn put_function(&mut self, name: &str, model: &FunctionModel, racers: u32) {
-        let mut function = Function::new(name, model, racers, (self.seed, self.origin), &mut self.metrics);
+        let of = (self.seed, self.origin);
+        let mut function = Function::new(name, model, racers, of, &mut self.tables, &mut self.metrics);
         function.running = self.functions.get(name).map_or(0, |before| before.running);
         for mapping in self.mappings.values().filter(|mapping| mapping.config.function == name) {
             if let Some(qualifier) = &mapping.config.qualifier {
                 function.qualify(name, qualifier, &mut self.metrics);
             }
         }
-        self.functions.insert(name.to_owned(), function);
+        self.functions.insert(name, function);
         self.totals.functions.entry(name.to_owned()).or_default();
     }
 
@@ -200,9 +207,9 @@ impl Plane {
     /// Creates a table, with full burst credit. Does nothing when it exists.
     #[allow(clippy::needless_pass_by_value, reason = "the caller is done with it")]
     pub fn create_table(&mut self, name: &str, table: TableConfig) {
-        if !self.tables.contains_key(name) {
+        if self.tables.get(name).is_none() {
             let created = Table::new(name, &table, self.table_quota, &mut self.metrics, self.now_ms);
-            self.tables.insert(name.to_owned(), created);
+            self.tables.insert(name, created);
             self.totals.tables.entry(name.to_owned()).or_default();
         }
     }
@@ -289,14 +296,14 @@ impl Plane {
 
     /// Mappings and external readers of a stream.
     fn on_stream(&self, name: &str) -> Vec<u32> {
-        let on = |(id, mapping): (&u32, &Mapping)| (mapping.config.stream == name).then_some(*id);
+        let on = |(id, mapping): (u32, &Mapping)| (mapping.config.stream == name).then_some(id);
         self.mappings.iter().filter_map(on).collect()
     }
 
     /// A mapping takes its positions on the stream, when that exists.
     pub(super) fn attach(&mut self, id: u32) {
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
-        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
+        let Some(stream) = self.streams.at(mapping.stream) else { return };
         let (held, skipped) = mapping.attach(stream);
         if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
             let accepted = self.totals.streams.get(&mapping.config.stream).map_or(0, |totals| totals.accepted);
@@ -307,8 +314,9 @@ impl Plane {
     }
 
     fn update_mapping(&mut self, id: u32, config: MappingConfig) {
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         let stream = mapping.config.stream.clone();
+        mapping.function = self.functions.number(&config.function);
         mapping.config = MappingConfig { stream, starting_position: mapping.config.starting_position, ..config };
         for reader in mapping.readers.values_mut() {
             reader.poll = None;
@@ -318,16 +326,19 @@ impl Plane {
 
     /// Lets readers of drained shards end and those of their children begin.
     pub(super) fn settle(&mut self, id: u32) {
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
-        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
+        let Some(stream) = self.streams.at(mapping.stream) else { return };
         for shard in mapping.settle(stream) {
-            self.agenda.insert((self.now_ms, Event::Wake(id, shard)));
+            self.agenda.add(self.now_ms, Event::Wake(id, shard));
         }
     }
 
     fn pump_all(&mut self, id: u32) {
-        let shards: Vec<u32> =
-            self.mappings.get(&id).map(|mapping| mapping.readers.keys().copied().collect()).unwrap_or_default();
+        let shards: Vec<u32> = self
+            .mappings
+            .get(id)
+            .map(|mapping| mapping.readers.iter().map(|(shard, _)| shard).collect())
+            .unwrap_or_default();
         for shard in shards {
             self.pump(id, shard);
         }

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{MetricStore, SeriesId};
+use super::named::Named;
 use super::producer::Class;
 use super::reader::Batch;
 use super::rng::Rng;
-use super::table::{Api, Demand};
+use super::table::{Api, Demand, Table};
 use crate::twin::world::{FunctionModel, Operation, OperationKind, Per, Phase};
 
 /// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
@@ -59,7 +60,7 @@ impl Account {
     }
 
     /// Samples the concurrency of all functions.
-    pub(super) fn count_running(&self, functions: &BTreeMap<String, Function>, now: i64, metrics: &mut MetricStore) {
+    pub(super) fn count_running(&self, functions: &Named<Function>, now: i64, metrics: &mut MetricStore) {
         let all: u32 = functions.values().map(|function| function.running).sum();
         let unreserved = functions.values().filter(|function| function.reserved.is_none());
         let unreserved: u32 = unreserved.map(|function| function.running).sum();
@@ -80,13 +81,17 @@ struct Behaviour {
     from_ms: i64,
     to_ms: i64,
     model: FunctionModel,
+    tables: Vec<u32>,
     read_denied: bool,
 }
 
 /// A function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Function {
+    pub name: String,
     pub model: FunctionModel,
+    /// The tables of the model's accesses, by number.
+    tables: Vec<u32>,
     phases: Vec<Behaviour>,
     /// The memory at which its times are given, MB.
     given_mb: u32,
@@ -105,26 +110,30 @@ impl Function {
         model: &FunctionModel,
         racers: u32,
         (seed, origin): (u64, i64),
+        tables: &mut Named<Table>,
         metrics: &mut MetricStore,
     ) -> Self {
-        let sized = |mut model: FunctionModel| {
+        let mut sized = |mut model: FunctionModel| {
             for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
                 operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
             }
-            model
+            let tables: Vec<u32> = model.tables.iter().map(|access| tables.number(&access.table)).collect();
+            (model, tables)
         };
         let at = |seconds: u32| origin + i64::from(seconds) * 1_000;
-        let phase = |phase: &Phase| Behaviour {
-            from_ms: at(phase.from_seconds),
-            to_ms: phase.to_seconds.map_or(i64::MAX, at),
-            model: sized(phase.of(model)),
-            read_denied: phase.read_denied,
+        let (own, tables) = sized(FunctionModel { phases: Vec::new(), ..model.clone() });
+        let phase = |phase: &Phase| {
+            let (model, tables) = sized(phase.of(model));
+            let (from_ms, to_ms) = (at(phase.from_seconds), phase.to_seconds.map_or(i64::MAX, at));
+            Behaviour { from_ms, to_ms, model, tables, read_denied: phase.read_denied }
         };
         Self {
+            name: name.to_owned(),
             phases: model.phases.iter().map(phase).collect(),
             given_mb: model.memory_mb,
             reserved: model.reserved_concurrency,
-            model: sized(FunctionModel { phases: Vec::new(), ..model.clone() }),
+            model: own,
+            tables,
             running: 0,
             series: Series::new(metrics, &[("FunctionName", name)]),
             qualified: BTreeMap::new(),
@@ -149,6 +158,13 @@ impl Function {
     pub(super) fn in_phase(&self, phase: u32) -> &FunctionModel {
         let index = (phase as usize).checked_sub(1);
         index.and_then(|index| self.phases.get(index)).map_or(&self.model, |phase| &phase.model)
+    }
+
+    /// The table of an access in a phase, by number.
+    pub(super) fn table(&self, phase: u32, access: u32) -> Option<u32> {
+        let index = (phase as usize).checked_sub(1);
+        let tables = index.and_then(|index| self.phases.get(index)).map_or(&self.tables, |phase| &phase.tables);
+        tables.get(access as usize).copied()
     }
 
     /// Whether its role may not read streams now.
@@ -213,23 +229,33 @@ impl Function {
 
     /// Whether this invocation fails at its end for a reason of its own.
     pub(super) fn fails(&mut self, phase: u32) -> bool {
-        let share = (self.in_phase(phase).error_rate * 1_000_000.0).round() as u64;
+        let rate = self.in_phase(phase).error_rate;
+        if rate <= 0.0 {
+            return false;
+        }
+        let share = (rate * 1_000_000.0).round() as u64;
         share > 0 && self.rng.below(1_000_000) < share
     }
 
-    /// The requests for a batch, in order.
+    /// The requests for a batch, the first one last.
     pub(super) fn program(&self, batch: &Batch, phase: u32) -> Vec<Run> {
-        let mut groups: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
+        // (group, records, final ones), in the groups' order; most batches have few.
+        let mut groups: Vec<(u32, u32, u32)> = Vec::new();
         for piece in &batch.pieces {
-            let (all, finals) = groups.entry(piece.group).or_default();
-            *all += piece.count;
-            if piece.class == Class::Final {
-                *finals += piece.count;
+            let finals = if piece.class == Class::Final { piece.count } else { 0 };
+            match groups.binary_search_by_key(&piece.group, |(group, ..)| *group) {
+                Ok(index) => {
+                    if let Some(group) = groups.get_mut(index) {
+                        (group.1, group.2) = (group.1 + piece.count, group.2 + finals);
+                    }
+                }
+                Err(index) => groups.insert(index, (piece.group, piece.count, finals)),
             }
         }
-        let mut runs = Vec::new();
-        for (access, model) in self.in_phase(phase).tables.iter().enumerate() {
-            for (group, (all, finals)) in &groups {
+        let accesses = &self.in_phase(phase).tables;
+        let mut runs = Vec::with_capacity(groups.len() * accesses.len());
+        for (access, model) in accesses.iter().enumerate() {
+            for (group, all, finals) in &groups {
                 let repeats = match model.per {
                     Per::Group => 1,
                     Per::Record => *all,
@@ -240,6 +266,7 @@ impl Function {
                 }
             }
         }
+        runs.reverse();
         runs
     }
 }
@@ -258,7 +285,8 @@ pub(super) struct Run {
 /// An invocation in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Invocation {
-    pub function: String,
+    /// By number.
+    pub function: u32,
     pub qualifier: Option<String>,
     pub mapping: u32,
     pub shard: u32,

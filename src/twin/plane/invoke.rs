@@ -3,6 +3,7 @@
 #![allow(clippy::match_same_arms, reason = "each way to succeed has a comment of its own")]
 
 use super::function::{self, Invocation};
+use super::named::Named;
 use super::outcome::Sink;
 use super::reader::{Batch, Reader};
 use super::{Event, LastResult, MINUTE_MS, Plane};
@@ -26,11 +27,15 @@ impl Plane {
     /// Starts the slot's next batch, or the one it has to retry, unless something keeps it.
     pub(super) fn try_start(&mut self, id: u32, number: u32, index: u32) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
-        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
+        let Some(reader) = mapping.readers.get_mut(number) else { return };
+        if let Some(slot) = reader.slots.get_mut(index as usize).filter(|slot| slot.is_empty()) {
+            slot.wake = None;
+            return;
+        }
+        let Some(stream) = self.streams.at(mapping.stream) else { return };
         let config = &mapping.config;
-        let Some(reader) = mapping.readers.get_mut(&number) else { return };
-        let (caught_up, last) = stream.shards().get(&number).map_or((true, true), |shard| {
+        let (caught_up, last) = stream.shards().get(number).map_or((true, true), |shard| {
             let caught_up = reader.cursor >= shard.tip();
             (caught_up, caught_up && !shard.is_open())
         });
@@ -44,9 +49,10 @@ impl Plane {
         let expired = slot.give_up(now - stream.retention_ms());
         let aged = if config.max_age_s < 0 { 0 } else { slot.give_up(now - config.max_age_s * 1_000 - 1) };
         let dropped = aged + slot.oversized();
-        if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
+        let lost = mapping.uuid.as_ref().filter(|_| expired + dropped > 0);
+        if let Some(totals) = lost.and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
             totals.expired += expired;
-            let (function, metrics) = (self.functions.get(&config.function), &mut self.metrics);
+            let (function, metrics) = (self.functions.at(mapping.function), &mut self.metrics);
             let mut sink = Sink { config, events: mapping.events, rng: &mut mapping.rng, function, metrics };
             sink.take(dropped, now, totals);
         }
@@ -59,14 +65,14 @@ impl Plane {
         if slot.batch.is_none() {
             if slot.queued == 0 {
                 if let Some(window) = slot.window.filter(|_| caught_up) {
-                    self.agenda.insert(((window + 1) * config.tumbling_ms, Event::Wake(id, number)));
+                    self.agenda.add((window + 1) * config.tumbling_ms, Event::Wake(id, number));
                 }
                 return;
             }
             let due = slot.fetched + config.window_ms;
             if now < due && !slot.is_full(config.batch_size) {
                 slot.wake = Some(due);
-                self.agenda.insert((due, Event::Wake(id, number)));
+                self.agenda.add(due, Event::Wake(id, number));
                 return;
             }
             slot.batch = Some(slot.take(config.batch_size, config.tumbling_ms));
@@ -78,20 +84,22 @@ impl Plane {
     /// Invokes the function with the slot's batch, when its concurrency allows.
     fn start(&mut self, id: u32, number: u32, index: u32) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         let name = &mapping.config.function;
         let (qualifier, refused) =
-            (mapping.config.qualifier.as_ref(), !may_run(&self.functions, name, self.account_concurrency));
-        let slot = mapping.readers.get_mut(&number).and_then(|reader| reader.slots.get_mut(index as usize));
+            (mapping.config.qualifier.as_ref(), !may_run(&self.functions, mapping.function, self.account_concurrency));
+        let slot = mapping.readers.get_mut(number).and_then(|reader| reader.slots.get_mut(index as usize));
         let Some(slot) = slot else { return };
         let Some(batch) = &mut slot.batch else { return };
         if let Some(events) = mapping.events {
             self.metrics.add(events.invoked, now, batch.count as f64, 1);
         }
-        let (Some(function), Some(totals)) = (self.functions.get_mut(name), self.totals.functions.get_mut(name)) else {
+        let (Some(function), Some(totals)) =
+            (self.functions.at_mut(mapping.function), self.totals.functions.get_mut(name))
+        else {
             mapping.last = LastResult::NoFunction;
             slot.wake = Some(now + RETRY_MS);
-            self.agenda.insert((now + RETRY_MS, Event::Wake(id, number)));
+            self.agenda.add(now + RETRY_MS, Event::Wake(id, number));
             return;
         };
         if refused {
@@ -102,11 +110,10 @@ impl Plane {
             }
             let wake = now + RETRY_MS + mapping.rng.below(THROTTLE_SPREAD_MS) as i64;
             slot.wake = Some(wake);
-            self.agenda.insert((wake, Event::Wake(id, number)));
+            self.agenda.add(wake, Event::Wake(id, number));
             return;
         }
-        let invocation = self.next_invocation;
-        self.next_invocation += 1;
+        let invocation = self.invocations.next();
         batch.running = Some(invocation);
         function.running += 1;
         totals.invocations += 1;
@@ -120,16 +127,14 @@ impl Plane {
                 self.metrics.add(series.iterator_age, now, age as f64, 1);
             }
             if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
-                let worst = totals.iterator_age_ms.entry(now - now.rem_euclid(MINUTE_MS)).or_default();
-                *worst = (*worst).max(age);
+                totals.note_age(now - now.rem_euclid(MINUTE_MS), age);
             }
         }
         let phase = function.phase(now);
-        let mut runs = function.program(batch, phase);
-        runs.reverse();
+        let runs = function.program(batch, phase);
         let deadline = now + i64::from(function.model.timeout_seconds) * 1_000;
         let next = (now + function.work_ms(batch.count, phase)).min(deadline);
-        let (function, qualifier, mapping, shard, slot) = (name.clone(), qualifier.cloned(), id, number, index);
+        let (function, qualifier, mapping, shard, slot) = (mapping.function, qualifier.cloned(), id, number, index);
         let state = Invocation {
             function,
             qualifier,
@@ -143,16 +148,16 @@ impl Plane {
             operation: 0,
             tries: 0,
         };
-        self.invocations.insert(invocation, state);
-        self.agenda.insert((next, Event::Invoke(invocation)));
+        self.invocations.add(state);
+        self.agenda.add(next, Event::Invoke(invocation));
         self.account.count_running(&self.functions, now, &mut self.metrics);
     }
 
     /// An invocation makes its next request, or ends.
     pub(super) fn move_on(&mut self, id: u64) {
         let now = self.now_ms;
-        let Some(invocation) = self.invocations.get_mut(&id) else { return };
-        let Some(function) = self.functions.get_mut(&invocation.function) else { return self.end(id, End::Error) };
+        let Some(invocation) = self.invocations.get_mut(id) else { return };
+        let Some(function) = self.functions.at_mut(invocation.function) else { return self.end(id, End::Error) };
         if now >= invocation.deadline {
             return self.end(id, End::Timeout);
         }
@@ -163,7 +168,7 @@ impl Plane {
         let access = function.in_phase(invocation.phase).tables.get(run.access as usize);
         let operation = access.and_then(|access| access.operations.get(invocation.operation as usize));
         let (Some(access), Some(operation)) = (access, operation) else { return self.end(id, End::Error) };
-        let table = self.tables.get_mut(&access.table);
+        let table = function.table(invocation.phase, run.access).and_then(|table| self.tables.at_mut(table));
         let (Some(table), Some(totals)) = (table, self.totals.tables.get_mut(&access.table)) else {
             return self.end(id, End::Error);
         };
@@ -178,18 +183,18 @@ impl Plane {
                 None => return self.end(id, End::Error),
             }
         }
-        self.agenda.insert((next.min(invocation.deadline), Event::Invoke(id)));
+        self.agenda.add(next.min(invocation.deadline), Event::Invoke(id));
     }
 
     /// How an invocation ends that has done its work: poison records fail it, or are reported.
     fn verdict(&self, id: u64) -> End {
-        let Some(invocation) = self.invocations.get(&id) else { return End::Error };
-        let (mapping, function) = (self.mappings.get(&invocation.mapping), self.functions.get(&invocation.function));
+        let Some(invocation) = self.invocations.get(id) else { return End::Error };
+        let (mapping, function) = (self.mappings.get(invocation.mapping), self.functions.at(invocation.function));
         let (Some(mapping), Some(function)) = (mapping, function) else { return End::Success };
         let slot = |reader: &Reader| {
             reader.slots.get(invocation.slot as usize)?.batch.as_ref().map(|batch| function.before_poison(batch))
         };
-        match mapping.readers.get(&invocation.shard).and_then(slot).flatten() {
+        match mapping.readers.get(invocation.shard).and_then(slot).flatten() {
             None => End::Success,
             Some(_) if !function.model.partial_batch_response => End::Error,
             Some(done) if mapping.config.reports_failures => End::Partial(done),
@@ -201,9 +206,12 @@ impl Plane {
     /// An invocation ends: its metrics, and what becomes of its batch.
     fn end(&mut self, id: u64, end: End) {
         let now = self.now_ms;
-        let Some(invocation) = self.invocations.remove(&id) else { return };
-        let name = &invocation.function;
-        if let (Some(function), Some(totals)) = (self.functions.get_mut(name), self.totals.functions.get_mut(name)) {
+        let Some(invocation) = self.invocations.remove(id) else { return };
+        let function = self.functions.at_mut(invocation.function);
+        if let Some((function, totals)) = function.and_then(|function| {
+            let totals = self.totals.functions.get_mut(&function.name)?;
+            Some((function, totals))
+        }) {
             function.running = function.running.saturating_sub(1);
             let failed = u64::from(matches!(end, End::Error | End::Timeout));
             let duration = now - invocation.started;
@@ -224,12 +232,8 @@ impl Plane {
 }
 
 /// Whether the function may start one more invocation.
-fn may_run(
-    functions: &std::collections::BTreeMap<String, function::Function>,
-    name: &str,
-    account_concurrency: u32,
-) -> bool {
-    let Some(function) = functions.get(name) else { return false };
+fn may_run(functions: &Named<function::Function>, number: u32, account_concurrency: u32) -> bool {
+    let Some(function) = functions.at(number) else { return false };
     if let Some(reserved) = function.reserved {
         return function.running < reserved;
     }

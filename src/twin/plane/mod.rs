@@ -4,13 +4,17 @@
 //! event's own time, so advancing once or in a thousand pieces gives the same bytes.
 
 mod access;
+mod agenda;
 mod cohort;
 mod config;
 mod control;
 mod filter;
+mod flights;
 mod function;
 mod invoke;
 mod metrics;
+mod named;
+mod numbered;
 mod outcome;
 mod outside;
 mod payload;
@@ -23,7 +27,7 @@ mod stream_metrics;
 mod table;
 mod totals;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +37,11 @@ pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
 
-use function::{Account, Function, Invocation};
+use agenda::{Agenda, Event};
+use flights::Flights;
+use function::{Account, Function};
+use named::Named;
+use numbered::Numbered;
 use outside::{Failures, OutsideReader, failing};
 use producer::ProducerState;
 use reader::{Mapping, State};
@@ -45,23 +53,6 @@ pub(super) use table::{Draw, Indexes, Throttle};
 use table::Table;
 
 use crate::twin::{World, world::StreamCall};
-
-/// Something due at a moment. At one moment they happen in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-enum Event {
-    /// A minute ends.
-    Minute,
-    /// A producer emits: its index.
-    Emit(u32),
-    /// A reader calls GetRecords: mapping, shard.
-    Poll(u32, u32),
-    /// A slot may act again: mapping, shard.
-    Wake(u32, u32),
-    /// An invocation moves on.
-    Invoke(u64),
-    /// A reader that is not ours begins or ends: its index.
-    Outside(u32),
-}
 
 /// The data plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,16 +66,15 @@ pub struct Plane {
     origin: i64,
     outside: Vec<OutsideReader>,
     failures: Vec<Failures>,
-    agenda: BTreeSet<(i64, Event)>,
+    agenda: Agenda,
     producers: Vec<ProducerState>,
-    streams: BTreeMap<String, Stream>,
-    mappings: BTreeMap<u32, Mapping>,
+    streams: Named<Stream>,
+    mappings: Numbered<Mapping>,
     next_mapping: u32,
-    functions: BTreeMap<String, Function>,
+    functions: Named<Function>,
     account: Account,
-    invocations: BTreeMap<u64, Invocation>,
-    next_invocation: u64,
-    tables: BTreeMap<String, Table>,
+    invocations: Flights,
+    tables: Named<Table>,
     /// Units per second of one table and of all (DynamoDB quotas).
     table_quota: u64,
     account_quota: u64,
@@ -101,21 +91,25 @@ impl Plane {
         let mut metrics = MetricStore::default();
         let mut totals = Totals::default();
         let account = Account::new(&mut metrics);
-        let mut functions = BTreeMap::new();
+        let (mut functions, mut tables) = (Named::default(), Named::default());
         for (name, model) in &world.functions {
-            functions.insert(name.clone(), Function::new(name, model, world.racers(), (seed, now), &mut metrics));
+            let function = Function::new(name, model, world.racers(), (seed, now), &mut tables, &mut metrics);
+            functions.insert(name, function);
             totals.functions.insert(name.clone(), FunctionTotals::default());
         }
         let producer = |(index, spec)| ProducerState::new(spec, index, now, seed, world.step_ms);
         let producers: Vec<_> = (0..).zip(&world.producers).map(producer).collect();
-        let mut agenda = BTreeSet::from([((now.div_euclid(MINUTE_MS) + 1) * MINUTE_MS, Event::Minute)]);
+        let mut agenda = Agenda::default();
+        agenda.add((now.div_euclid(MINUTE_MS) + 1) * MINUTE_MS, Event::Minute);
         for (index, producer) in (0..).zip(&producers) {
             totals.streams.entry(producer.stream().to_owned()).or_default();
-            agenda.extend(producer.first().map(|at| (at, Event::Emit(index))));
+            if let Some(at) = producer.first() {
+                agenda.add(at, Event::Emit(index));
+            }
         }
         let outside: Vec<_> = world.external_consumers.iter().map(|reader| OutsideReader::new(reader, now)).collect();
         for (index, reader) in (0..).zip(&outside) {
-            agenda.extend(reader.turns().into_iter().map(|at| (at, Event::Outside(index))));
+            reader.turns().into_iter().for_each(|at| agenda.add(at, Event::Outside(index)));
         }
         Self {
             now_ms: now,
@@ -127,14 +121,13 @@ impl Plane {
             failures: world.stream_failures.iter().map(|failure| Failures::new(failure, now)).collect(),
             agenda,
             producers,
-            streams: BTreeMap::new(),
-            mappings: BTreeMap::new(),
+            streams: Named::default(),
+            mappings: Numbered::default(),
             next_mapping: 0,
             functions,
             account,
-            invocations: BTreeMap::new(),
-            next_invocation: 0,
-            tables: BTreeMap::new(),
+            invocations: Flights::default(),
+            tables,
             table_quota: 40_000,
             account_quota: 80_000,
             metrics,
@@ -150,8 +143,7 @@ impl Plane {
 
     /// Lets everything before `to_ms` happen. Does nothing when that is in the past.
     pub fn advance(&mut self, to_ms: i64) {
-        while let Some((at, event)) = self.agenda.first().copied().filter(|(at, _)| *at < to_ms) {
-            self.agenda.pop_first();
+        while let Some((at, event)) = self.agenda.next_before(to_ms) {
             self.now_ms = at;
             match event {
                 Event::Minute => self.end_minute(),
@@ -199,7 +191,7 @@ impl Plane {
         }
         for mapping in self.mappings.values() {
             let Some(uuid) = &mapping.uuid else { continue };
-            let Some(stream) = self.streams.get(&mapping.config.stream) else { continue };
+            let Some(stream) = self.streams.at(mapping.stream) else { continue };
             let (Some(totals), Some(of_stream)) =
                 (self.totals.mappings.get(uuid), self.totals.streams.get(&mapping.config.stream))
             else {
@@ -222,7 +214,9 @@ impl Plane {
         let now = self.now_ms;
         let Some(producer) = self.producers.get_mut(index as usize) else { return };
         let (bursts, next) = producer.step(now);
-        self.agenda.extend(next.map(|at| (at, Event::Emit(index))));
+        if let Some(at) = next {
+            self.agenda.add(at, Event::Emit(index));
+        }
         let Some(totals) = self.totals.streams.get_mut(producer.stream()) else { return };
         let bytes = producer.record_bytes();
         match self.streams.get_mut(producer.stream()) {
@@ -241,7 +235,7 @@ impl Plane {
         let pushed = |mapping: &Mapping| mapping.config.consumer.is_some();
         for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| pushed(mapping)) {
             if mapping.config.stream == producer.stream() {
-                mapping.expect_push(*id, now, &self.streams, &mut self.agenda);
+                mapping.expect_push(id, now, &self.streams, &mut self.agenda);
             }
         }
     }
@@ -249,7 +243,7 @@ impl Plane {
     /// The minute that ends now: zeros for idle tables, gauges, retention, housekeeping.
     fn end_minute(&mut self) {
         let now = self.now_ms;
-        self.agenda.insert((now + MINUTE_MS, Event::Minute));
+        self.agenda.add(now + MINUTE_MS, Event::Minute);
         for table in self.tables.values_mut() {
             table.end_minute(now - MINUTE_MS, now, &mut self.metrics);
         }
@@ -259,9 +253,9 @@ impl Plane {
         }
         self.account.count_running(&self.functions, now, &mut self.metrics);
         self.metrics.prune(now);
-        let names: Vec<String> = self.streams.keys().cloned().collect();
-        for name in names {
-            self.expire(&name);
+        let streams: Vec<u32> = self.streams.names().map(|(_, stream)| stream).collect();
+        for stream in streams {
+            self.expire(stream);
         }
         if self.payload_bytes > 0 {
             self.payload_bytes = self.streams.values().map(Stream::payload_memory).sum();
@@ -270,7 +264,7 @@ impl Plane {
 
     /// The account's DynamoDB gauges, every five minutes while there are tables.
     fn account_gauges(&mut self, minute: i64) {
-        if minute.rem_euclid(5 * MINUTE_MS) != 0 || self.tables.is_empty() {
+        if minute.rem_euclid(5 * MINUTE_MS) != 0 || self.tables.values().next().is_none() {
             return;
         }
         let (mut all, mut most) = ((0, 0), (0, 0));
@@ -295,31 +289,31 @@ impl Plane {
     }
 
     /// Enforces a stream's retention and tidies its logs.
-    fn expire(&mut self, name: &str) {
+    fn expire(&mut self, of: u32) {
         let now = self.now_ms;
-        let Some(stream) = self.streams.get_mut(name) else { return };
+        let Some(stream) = self.streams.at_mut(of) else { return };
         stream.expire(now);
         let mut passed: BTreeMap<u32, u64> = BTreeMap::new();
         let mut begun = Vec::new();
-        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| mapping.config.stream == name) {
+        for (id, mapping) in self.mappings.iter_mut().filter(|(_, mapping)| mapping.stream == of) {
             let expired = mapping.skip_expired(stream);
             if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
                 totals.expired += expired;
             }
-            begun.extend(mapping.settle(stream).into_iter().map(|shard| (*id, shard)));
-            for (shard, reader) in &mapping.readers {
-                let least = passed.entry(*shard).or_insert(u64::MAX);
+            begun.extend(mapping.settle(stream).into_iter().map(|shard| (id, shard)));
+            for (shard, reader) in mapping.readers.iter() {
+                let least = passed.entry(shard).or_insert(u64::MAX);
                 *least = (*least).min(reader.cursor);
             }
         }
         stream.coalesce(now, &passed);
-        let readers = || self.mappings.values().filter(|mapping| mapping.config.stream == name);
+        let readers = || self.mappings.values().filter(|mapping| mapping.stream == of);
         let needed = |shard| {
-            readers().any(|mapping| mapping.readers.get(&shard).is_some_and(|reader| reader.state != State::Done))
+            readers().any(|mapping| mapping.readers.get(shard).is_some_and(|reader| reader.state != State::Done))
         };
         stream.forget(now, needed);
-        for mapping in self.mappings.values_mut().filter(|mapping| mapping.config.stream == name) {
-            mapping.readers.retain(|shard, _| stream.shards().contains_key(shard));
+        for mapping in self.mappings.values_mut().filter(|mapping| mapping.stream == of) {
+            mapping.readers.retain(|shard, _| stream.shards().contains(shard));
         }
         for (mapping, shard) in begun {
             self.pump(mapping, shard);

@@ -9,7 +9,7 @@ use super::invoke::{End, RETRY_MS};
 use super::metrics::MetricStore;
 use super::reader::{Batch, EventSeries, Slot};
 use super::rng::Rng;
-use super::stream::Cohort;
+use super::stream::{Cohort, Shard};
 use super::totals::MappingTotals;
 use super::{Event, LastResult, Plane};
 
@@ -51,9 +51,9 @@ impl Plane {
     /// Settles the batch of an invocation that has ended.
     pub(super) fn settle_batch(&mut self, id: u64, invocation: &Invocation, end: End) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&invocation.mapping) else { return };
+        let Some(mapping) = self.mappings.get_mut(invocation.mapping) else { return };
         let config = &mapping.config;
-        let reader = mapping.readers.get_mut(&invocation.shard);
+        let reader = mapping.readers.get_mut(invocation.shard);
         let slot = reader.and_then(|reader| reader.slots.get_mut(invocation.slot as usize));
         let Some(slot) = slot.filter(|slot| slot.batch.as_ref().and_then(|batch| batch.running) == Some(id)) else {
             return;
@@ -87,7 +87,7 @@ impl Plane {
         } else {
             batch.attempts += 1;
             if config.max_retries >= 0 && batch.attempts > config.max_retries {
-                let function = self.functions.get(&config.function);
+                let function = self.functions.at(mapping.function);
                 let metrics = &mut self.metrics;
                 let mut sink = Sink { config, events: mapping.events, rng: &mut mapping.rng, function, metrics };
                 sink.take(batch.count, now, totals);
@@ -101,10 +101,13 @@ impl Plane {
         if slot.batch.is_some() {
             let wake = now + RETRY_MS;
             slot.wake = Some(wake);
-            self.agenda.insert((wake, Event::Wake(invocation.mapping, invocation.shard)));
+            self.agenda.add(wake, Event::Wake(invocation.mapping, invocation.shard));
         }
-        // The shard may be drained now although the mapping is paused.
-        self.settle(invocation.mapping);
+        // A closed shard may be drained now although the mapping is paused.
+        let stream = self.streams.at(mapping.stream);
+        if !stream.and_then(|stream| stream.shards().get(invocation.shard)).is_some_and(Shard::is_open) {
+            self.settle(invocation.mapping);
+        }
     }
 }
 

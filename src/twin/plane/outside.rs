@@ -108,7 +108,8 @@ impl Plane {
         let now = self.now_ms;
         for reader in self.outside.iter_mut().filter(|reader| reader.stream == stream) {
             let rng = Rng::new(self.seed, &format!("external/{stream}/{}", reader.name));
-            self.mappings.insert(self.next_mapping, Mapping::new(None, reader.config(now), rng));
+            let of = (self.streams.number(stream), u32::MAX);
+            self.mappings.insert(self.next_mapping, Mapping::new(None, reader.config(now), of, rng));
             reader.mapping = Some(self.next_mapping);
             self.next_mapping += 1;
         }
@@ -119,7 +120,7 @@ impl Plane {
         let now = self.now_ms;
         let Some(reader) = self.outside.get(index as usize) else { return };
         let (Some(id), reads) = (reader.mapping, reader.reads(now)) else { return };
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         mapping.config.enabled = reads;
         if reads {
             self.attach(id);

@@ -28,13 +28,13 @@ impl Plane {
         if self.fails_to_read(id, number) {
             return;
         }
-        if self.mappings.get(&id).is_some_and(|mapping| mapping.config.consumer.is_some()) {
+        if self.mappings.get(id).is_some_and(|mapping| mapping.config.consumer.is_some()) {
             return self.receive(id, number);
         }
         let sharers = self.sharers(id);
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
-        let Some(stream) = self.streams.get_mut(&mapping.config.stream) else { return };
-        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.poll == Some(now)) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
+        let Some(stream) = self.streams.at_mut(mapping.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(number).filter(|reader| reader.poll == Some(now)) else { return };
         let Some(shard) = stream.shard_mut(number) else { return };
         reader.poll = None;
         // Each shared reader gets its even share of the calls.
@@ -64,11 +64,11 @@ impl Plane {
     /// reason of its own. It is tried again after a pause.
     fn fails_to_read(&mut self, id: u32, number: u32) -> bool {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return false };
-        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.poll == Some(now)) else {
+        let Some(mapping) = self.mappings.get_mut(id) else { return false };
+        let Some(reader) = mapping.readers.get_mut(number).filter(|reader| reader.poll == Some(now)) else {
             return false;
         };
-        let function = self.functions.get(&mapping.config.function);
+        let function = self.functions.at(mapping.function);
         let denied = mapping.uuid.is_some() && function.is_some_and(|function| function.is_read_denied(now));
         let mut failed = || failing(&mut self.failures, &mapping.config.stream, StreamCall::Get, now, 1) > 0;
         if !denied && (mapping.config.consumer.is_some() || !failed()) {
@@ -90,10 +90,10 @@ impl Plane {
     /// A reader with a fan-out consumer is sent what is due through its own pipe.
     fn receive(&mut self, id: u32, number: u32) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         let Some(consumer) = &mapping.config.consumer else { return };
-        let Some(stream) = self.streams.get_mut(&mapping.config.stream) else { return };
-        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.poll == Some(now)) else { return };
+        let Some(stream) = self.streams.at_mut(mapping.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(number).filter(|reader| reader.poll == Some(now)) else { return };
         let Some(shard) = stream.shard_mut(number) else { return };
         reader.poll = None;
         reader.earliest = now + PUSH_PAUSE_MS;
@@ -110,16 +110,16 @@ impl Plane {
     /// Fetched records pass the filters and are shared out over the slots.
     fn take_in(&mut self, id: u32, number: u32, mut cohorts: Vec<Cohort>) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         let fetched: u64 = match mapping.events {
             Some(_) => cohorts.iter().map(|cohort| u64::from(cohort.count)).sum(),
             None => 0,
         };
         let mut filtered = 0;
         if !mapping.config.filters.is_empty() {
-            let stream = self.streams.get(&mapping.config.stream);
-            let Some(shard) = stream.and_then(|stream| stream.shards().get(&number)) else { return };
-            let share = self.functions.get(&mapping.config.function).map_or(1.0, |found| found.model.filter_pass_share);
+            let stream = self.streams.at(mapping.stream);
+            let Some(shard) = stream.and_then(|stream| stream.shards().get(number)) else { return };
+            let share = self.functions.at(mapping.function).map_or(1.0, |found| found.model.filter_pass_share);
             filtered = mapping.filter(&mut cohorts, shard, (share * 1_000_000.0).round() as u64);
             if let Some(totals) = mapping.uuid.as_ref().and_then(|uuid| self.totals.mappings.get_mut(uuid)) {
                 totals.filtered += filtered;
@@ -131,16 +131,16 @@ impl Plane {
                 self.metrics.add(events.filtered, now, filtered as f64, 1);
             }
         }
-        if let Some(reader) = mapping.readers.get_mut(&number) {
+        if let Some(reader) = mapping.readers.get_mut(number) {
             reader.distribute(&cohorts, now);
         }
     }
 
     /// Readers that share the calls on the mapping's stream.
     fn sharers(&self, id: u32) -> i64 {
-        let Some(mapping) = self.mappings.get(&id) else { return 1 };
+        let Some(mapping) = self.mappings.get(id) else { return 1 };
         let shares = |other: &&super::Mapping| {
-            other.config.enabled && other.config.consumer.is_none() && other.config.stream == mapping.config.stream
+            other.config.enabled && other.config.consumer.is_none() && other.stream == mapping.stream
         };
         (self.mappings.values().filter(shares).count() as i64).max(1)
     }
@@ -149,9 +149,9 @@ impl Plane {
     /// next poll is set.
     pub(super) fn pump(&mut self, id: u32, number: u32) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id).filter(|mapping| mapping.config.enabled) else { return };
+        let Some(mapping) = self.mappings.get_mut(id).filter(|mapping| mapping.config.enabled) else { return };
         let factor = mapping.config.parallelization_factor;
-        let Some(reader) = mapping.readers.get_mut(&number).filter(|reader| reader.state == State::Reading) else {
+        let Some(reader) = mapping.readers.get_mut(number).filter(|reader| reader.state == State::Reading) else {
             return;
         };
         reader.reform(factor, now);
@@ -166,12 +166,12 @@ impl Plane {
     /// Sets the next poll, or ends the reader when its shard is drained.
     fn set_poll(&mut self, id: u32, number: u32) {
         let now = self.now_ms;
-        let Some(mapping) = self.mappings.get_mut(&id) else { return };
+        let Some(mapping) = self.mappings.get_mut(id) else { return };
         let invokes = mapping.invokes();
         let (batch_size, factor) = (mapping.config.batch_size, mapping.config.parallelization_factor as usize);
-        let Some(stream) = self.streams.get(&mapping.config.stream) else { return };
-        let Some(reader) = mapping.readers.get_mut(&number) else { return };
-        let Some(shard) = stream.shards().get(&number) else { return };
+        let Some(stream) = self.streams.at(mapping.stream) else { return };
+        let Some(reader) = mapping.readers.get_mut(number) else { return };
+        let Some(shard) = stream.shards().get(number) else { return };
         if !shard.is_open() && reader.cursor >= shard.tip() {
             if reader.held() == 0 {
                 self.settle(id);
@@ -189,7 +189,7 @@ impl Plane {
                 at = at.max(arrived + PUSH_LATENCY_MS);
             }
             reader.poll = Some(at);
-            self.agenda.insert((at, Event::Poll(id, number)));
+            self.agenda.add(at, Event::Poll(id, number));
         }
     }
 }

@@ -152,8 +152,9 @@ impl ProducerState {
 
     fn rate_step(&mut self, now: i64) -> (Vec<Burst>, Option<i64>) {
         let Producer::Rate { points, ramp, hot_key_share, jitter, .. } = &self.spec else { return (Vec::new(), None) };
-        let next_point = points.iter().find(|point| self.at(point) > now);
-        let Some(point) = points.iter().rfind(|point| self.at(point) <= now) else { return (Vec::new(), None) };
+        let passed = points.partition_point(|point| self.at(point) <= now);
+        let next_point = points.get(passed);
+        let Some(point) = passed.checked_sub(1).and_then(|last| points.get(last)) else { return (Vec::new(), None) };
         let mut rate = point.records_per_second;
         let mut moving = false;
         if let (true, Some(next)) = (*ramp, next_point) {

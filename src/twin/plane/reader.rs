@@ -3,14 +3,16 @@
 //!
 //! A record is in exactly one place: in the log ahead of the cursor, in a slot's queue, or in its batch.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::agenda::{Agenda, Event};
 use super::config::{LastResult, MappingConfig, Start};
 use super::filter;
 use super::metrics::{MetricStore, SeriesId};
+use super::named::Named;
+use super::numbered::Numbered;
 use super::producer::Class;
 use super::rng::Rng;
 use super::stream::{CALL_RECORDS, Cohort, PUSH_LATENCY_MS, Shard, Stream};
@@ -46,7 +48,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    fn is_empty(&self) -> bool {
+    /// Whether it has nothing to do and remembers nothing.
+    pub(super) fn is_empty(&self) -> bool {
         self.queued == 0 && self.batch.is_none() && self.window.is_none()
     }
 
@@ -244,7 +247,10 @@ impl Reader {
 pub(super) struct Mapping {
     pub uuid: Option<String>,
     pub config: MappingConfig,
-    pub readers: BTreeMap<u32, Reader>,
+    /// The numbers of its stream and function.
+    pub stream: u32,
+    pub function: u32,
+    pub readers: Numbered<Reader>,
     pub rng: Rng,
     /// What the counters of this mapping have to add up to, less the stream's accepted records.
     pub expected: i64,
@@ -269,9 +275,20 @@ pub(super) struct EventSeries {
 
 impl Mapping {
     /// A mapping that is not attached to a stream yet.
-    pub(super) fn new(uuid: Option<&str>, config: MappingConfig, rng: Rng) -> Self {
-        let (uuid, readers) = (uuid.map(str::to_owned), BTreeMap::new());
-        Self { uuid, config, readers, rng, expected: 0, last: LastResult::None, events: None, pass_carry: 0 }
+    pub(super) fn new(uuid: Option<&str>, config: MappingConfig, numbers: (u32, u32), rng: Rng) -> Self {
+        let (stream, function) = numbers;
+        Self {
+            uuid: uuid.map(str::to_owned),
+            config,
+            stream,
+            function,
+            readers: Numbered::default(),
+            rng,
+            expected: 0,
+            last: LastResult::None,
+            events: None,
+            pass_carry: 0,
+        }
     }
 
     /// Begins or ends to publish the EventCount metrics, as configured.
@@ -312,21 +329,15 @@ impl Mapping {
     }
 
     /// Records have arrived: readers through a fan-out consumer will be sent them.
-    pub(super) fn expect_push(
-        &mut self,
-        id: u32,
-        now: i64,
-        streams: &BTreeMap<String, Stream>,
-        agenda: &mut BTreeSet<(i64, Event)>,
-    ) {
-        let Some(stream) = streams.get(&self.config.stream).filter(|_| self.config.enabled) else { return };
+    pub(super) fn expect_push(&mut self, id: u32, now: i64, streams: &Named<Stream>, agenda: &mut Agenda) {
+        let Some(stream) = streams.at(self.stream).filter(|_| self.config.enabled) else { return };
         let slots = self.config.parallelization_factor as usize;
         for (number, reader) in self.readers.iter_mut().filter(|(_, reader)| reader.state == State::Reading) {
             let more = stream.shards().get(number).is_some_and(|shard| reader.cursor < shard.tip());
             if more && reader.poll.is_none() && reader.slots.len() == slots && reader.has_room(self.config.batch_size) {
                 let at = reader.earliest.max(now + PUSH_LATENCY_MS);
                 reader.poll = Some(at);
-                agenda.insert((at, Event::Poll(id, *number)));
+                agenda.add(at, Event::Poll(id, number));
             }
         }
     }
@@ -339,7 +350,7 @@ impl Mapping {
     /// Takes positions on a stream's shards; returns (records held by the stream, records skipped).
     pub(super) fn attach(&mut self, stream: &Stream) -> (u64, u64) {
         let (mut held, mut skipped) = (0, 0);
-        for (number, shard) in stream.shards() {
+        for (number, shard) in stream.shards().iter() {
             let cursor = match self.config.starting_position {
                 Start::TrimHorizon => shard.base(),
                 Start::Latest => shard.tip(),
@@ -347,21 +358,23 @@ impl Mapping {
             };
             held += shard.tip() - shard.base();
             skipped += cursor - shard.base();
-            self.readers.insert(*number, Reader::new(cursor));
+            self.readers.insert(number, Reader::new(cursor));
         }
         (held, skipped)
     }
 
     /// Takes positions on shards that are new since then: their beginning.
     pub(super) fn add_shards(&mut self, stream: &Stream) {
-        for (number, shard) in stream.shards() {
-            self.readers.entry(*number).or_insert_with(|| Reader::new(shard.base()));
+        for (number, shard) in stream.shards().iter() {
+            if !self.readers.contains(number) {
+                self.readers.insert(number, Reader::new(shard.base()));
+            }
         }
     }
 
     /// Records not done yet.
     pub(super) fn waiting(&self, stream: &Stream) -> u64 {
-        let of = |(number, reader): (&u32, &Reader)| {
+        let of = |(number, reader): (u32, &Reader)| {
             let tip = stream.shards().get(number).map_or(reader.cursor, Shard::tip);
             tip - reader.cursor + reader.held()
         };
@@ -372,19 +385,20 @@ impl Mapping {
     /// Returns the shards whose readers begin now.
     pub(super) fn settle(&mut self, stream: &Stream) -> Vec<u32> {
         let mut begun = Vec::new();
-        for (number, shard) in stream.shards() {
+        for (number, shard) in stream.shards().iter() {
             let parents = shard.parents().iter();
-            let ready = parents.filter_map(|parent| self.readers.get(parent)).all(|reader| reader.state == State::Done);
+            let ready =
+                parents.filter_map(|parent| self.readers.get(*parent)).all(|reader| reader.state == State::Done);
             let Some(reader) = self.readers.get_mut(number) else { continue };
             if reader.state == State::Waiting && ready {
                 reader.state = State::Reading;
-                begun.push(*number);
+                begun.push(number);
             }
             let drained = reader.cursor == shard.tip() && reader.slots.iter().all(Slot::is_empty);
             if reader.state == State::Reading && !shard.is_open() && drained {
                 reader.state = State::Done;
                 reader.poll = None;
-                begun.retain(|other| other != number);
+                begun.retain(|other| *other != number);
             }
         }
         begun
@@ -393,7 +407,7 @@ impl Mapping {
     /// Moves cursors past records that expired in the log; returns how many were never fetched.
     pub(super) fn skip_expired(&mut self, stream: &Stream) -> u64 {
         let mut expired = 0;
-        for (number, reader) in &mut self.readers {
+        for (number, reader) in self.readers.iter_mut() {
             if let Some(shard) = stream.shards().get(number) {
                 let base = shard.base();
                 expired += base.saturating_sub(reader.cursor);

@@ -10,6 +10,7 @@ pub(super) use super::cohort::Cohort;
 use super::cohort::WIRE_GROUP;
 use super::config::ShardView;
 use super::metrics::{MetricStore, SeriesId};
+use super::numbered::Numbered;
 use super::payload::Payload;
 use super::producer::{Burst, Class};
 use super::rng::Rng;
@@ -39,10 +40,21 @@ pub(in crate::twin) const PUSH_LATENCY_MS: i64 = 70;
 pub(super) const PAYLOAD_UNIT: u64 = 25 * 1_024;
 /// Age from which records that every reader has passed are kept by the minute instead of by the step.
 const COALESCE_MS: i64 = 60_000;
+/// How many cohorts from a log's end are looked at one by one.
+const NEAR: usize = 4;
 /// Weights of hash ranges add up to this.
 const WHOLE: i64 = 1 << 32;
 /// Where the hot partition key falls: inside the first shard's range whatever the count.
 const HOT_HASH: u128 = 1 << 64;
+
+/// Index of the first cohort with a record at or after a position. Readers are near the end of a log as a rule.
+fn first_after(cohorts: &VecDeque<Cohort>, position: u64) -> usize {
+    let newest = cohorts.iter().rev().take(NEAR).take_while(|cohort| cohort.end() > position).count();
+    if newest < NEAR {
+        return cohorts.len() - newest;
+    }
+    cohorts.partition_point(|cohort| cohort.end() <= position)
+}
 
 /// A shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +109,22 @@ impl Shard {
             payloads: BTreeMap::new(),
             lately: (0, 0),
             level: BTreeMap::new(),
+        }
+    }
+
+    /// As ListShards shows it.
+    pub(super) fn view(&self, number: u32) -> ShardView {
+        let id = |number: u32| format!("shardId-{number:012}");
+        ShardView {
+            id: id(number),
+            parents: self.parents.iter().copied().map(id).collect(),
+            starting_hash: self.start,
+            ending_hash: self.end,
+            open: self.is_open(),
+            created_ms: self.created,
+            number,
+            closed_ms: self.closed,
+            tip: self.next,
         }
     }
 
@@ -176,8 +204,7 @@ impl Shard {
 
     /// When the record at this position, or the first one after it, arrived.
     pub(super) fn arrival(&self, position: u64) -> Option<i64> {
-        let index = self.log.partition_point(|cohort| cohort.end() <= position);
-        let old = self.old.partition_point(|cohort| cohort.end() <= position);
+        let (old, index) = (first_after(&self.old, position), first_after(&self.log, position));
         self.old.get(old).or_else(|| self.log.get(index)).map(|cohort| cohort.at)
     }
 
@@ -204,8 +231,7 @@ impl Shard {
 
     /// Records from a position on that arrived until `until`, with their bytes.
     fn collect(&self, from: u64, mut records: u64, bytes: u64, until: i64) -> (Vec<Cohort>, u64) {
-        let old = self.old.partition_point(|cohort| cohort.end() <= from);
-        let log = self.log.partition_point(|cohort| cohort.end() <= from);
+        let (old, log) = (first_after(&self.old, from), first_after(&self.log, from));
         let mut left_bytes = bytes;
         let mut taken = Vec::new();
         for cohort in self.old.range(old..).chain(self.log.range(log..)).take_while(|cohort| cohort.at <= until) {
@@ -301,7 +327,7 @@ impl Shard {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stream {
     retention_ms: i64,
-    shards: BTreeMap<u32, Shard>,
+    shards: Numbered<Shard>,
     next_shard: u32,
     pub(super) series: Series,
     /// Shard-level metrics that are switched on.
@@ -315,7 +341,7 @@ impl Stream {
         let series = Series::new(metrics, name);
         let mut stream = Self {
             retention_ms: 0,
-            shards: BTreeMap::new(),
+            shards: Numbered::default(),
             next_shard: 0,
             series,
             levels: BTreeSet::new(),
@@ -337,27 +363,27 @@ impl Stream {
     }
 
     /// All shards that are open or still hold something.
-    pub(super) fn shards(&self) -> &BTreeMap<u32, Shard> {
+    pub(super) fn shards(&self) -> &Numbered<Shard> {
         &self.shards
     }
 
     /// All shards, to be changed.
-    pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Shard)> {
+    pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = (u32, &mut Shard)> {
         self.shards.iter_mut()
     }
 
     /// One shard.
     pub(super) fn shard_mut(&mut self, number: u32) -> Option<&mut Shard> {
-        self.shards.get_mut(&number)
+        self.shards.get_mut(number)
     }
 
     /// Closes the open shards and opens `target` even ones.
     pub(super) fn reshard(&mut self, target: u32, now: i64) {
         let mut parents = Vec::new();
-        for (number, shard) in &mut self.shards {
+        for (number, shard) in self.shards.iter_mut() {
             if shard.is_open() {
                 shard.closed = Some(now);
-                parents.push((*number, shard.start, shard.end));
+                parents.push((number, shard.start, shard.end));
             }
         }
         self.open(target, &parents, now);
@@ -365,7 +391,7 @@ impl Stream {
 
     /// Closes a shard and opens two in its place; the second begins at `second_start`.
     pub(super) fn split(&mut self, number: u32, second_start: u128, now: i64) -> bool {
-        let Some(shard) = self.shards.get_mut(&number).filter(|shard| shard.is_open()) else { return false };
+        let Some(shard) = self.shards.get_mut(number).filter(|shard| shard.is_open()) else { return false };
         let (start, end) = shard.range();
         if second_start <= start || second_start > end {
             return false;
@@ -378,10 +404,10 @@ impl Stream {
 
     /// Closes two shards with adjacent ranges and opens one in their place.
     pub(super) fn merge(&mut self, number: u32, adjacent: u32, now: i64) -> bool {
-        let range = |number| self.shards.get(&number).filter(|shard| shard.is_open()).map(Shard::range);
+        let range = |number| self.shards.get(number).filter(|shard| shard.is_open()).map(Shard::range);
         let (Some(one), Some(other)) = (range(number), range(adjacent)) else { return false };
         for closed in [number, adjacent] {
-            if let Some(shard) = self.shards.get_mut(&closed) {
+            if let Some(shard) = self.shards.get_mut(closed) {
                 shard.closed = Some(now);
             }
         }
@@ -392,11 +418,11 @@ impl Stream {
     /// The open shards that stored more than this a second since the last look.
     pub(super) fn busy(&mut self, seconds: u64, bytes: u64, records: u64) -> Vec<u32> {
         let mut busy = Vec::new();
-        for (number, shard) in &mut self.shards {
+        for (number, shard) in self.shards.iter_mut() {
             let (stored_bytes, stored_records) = std::mem::take(&mut shard.lately);
             let above = stored_bytes > bytes * seconds || stored_records > records * seconds;
             if shard.is_open() && above {
-                busy.push(*number);
+                busy.push(number);
             }
         }
         busy
@@ -405,7 +431,7 @@ impl Stream {
     /// The open shard that takes this hash key.
     pub(super) fn shard_of(&self, hash: u128) -> Option<u32> {
         let takes = |shard: &Shard| shard.is_open() && shard.start <= hash && hash <= shard.end;
-        self.shards.iter().find(|(_, shard)| takes(shard)).map(|(number, _)| *number)
+        self.shards.iter().find(|(_, shard)| takes(shard)).map(|(number, _)| number)
     }
 
     /// A fan-out consumer is gone.
@@ -444,19 +470,7 @@ impl Stream {
 
     /// Views in the order of their ids.
     pub(super) fn views(&self) -> Vec<ShardView> {
-        let id = |number: &u32| format!("shardId-{number:012}");
-        let view = |(number, shard): (&u32, &Shard)| ShardView {
-            id: id(number),
-            parents: shard.parents.iter().map(id).collect(),
-            starting_hash: shard.start,
-            ending_hash: shard.end,
-            open: shard.is_open(),
-            created_ms: shard.created,
-            number: *number,
-            closed_ms: shard.closed,
-            tip: shard.next,
-        };
-        self.shards.iter().map(view).collect()
+        self.shards.iter().map(|(number, shard)| shard.view(number)).collect()
     }
 
     /// Puts records; each is one PutRecord call. `random` draws a key for each instead of spreading evenly.
@@ -544,8 +558,8 @@ impl Stream {
 
     /// Keeps old records that every reader has passed in a coarser form. `passed` by shard.
     pub(super) fn coalesce(&mut self, now: i64, passed: &BTreeMap<u32, u64>) {
-        for (number, shard) in &mut self.shards {
-            shard.coalesce(now - COALESCE_MS, passed.get(number).copied().unwrap_or(u64::MAX));
+        for (number, shard) in self.shards.iter_mut() {
+            shard.coalesce(now - COALESCE_MS, passed.get(&number).copied().unwrap_or(u64::MAX));
         }
     }
 
@@ -553,7 +567,7 @@ impl Stream {
     pub(super) fn forget(&mut self, now: i64, needed: impl Fn(u32) -> bool) {
         let retention = self.retention_ms;
         self.shards.retain(|number, shard| {
-            shard.closed.is_none_or(|closed| closed + retention > now) || shard.base() < shard.next || needed(*number)
+            shard.closed.is_none_or(|closed| closed + retention > now) || shard.base() < shard.next || needed(number)
         });
     }
 }

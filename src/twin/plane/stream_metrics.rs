@@ -196,7 +196,7 @@ impl Stream {
     /// Counts one GetRecords call: `None` throttled, otherwise what it returned and the age it ended at.
     pub(super) fn count_read(&self, now: i64, shard: u32, answer: Option<(&[Cohort], i64)>, metrics: &mut MetricStore) {
         let series = &self.series;
-        if let Some(shard) = self.shards().get(&shard).filter(|shard| !shard.level.is_empty()) {
+        if let Some(shard) = self.shards().get(shard).filter(|shard| !shard.level.is_empty()) {
             shard.count_read_level(now, answer, metrics);
         }
         let Some((cohorts, age)) = answer else {
@@ -233,7 +233,7 @@ impl Stream {
             let series = metrics.series(NAMESPACE, name, &dims);
             metrics.merge(series, now, one(value));
         }
-        if let Some(shard) = self.shards().get(&shard) {
+        if let Some(shard) = self.shards().get(shard) {
             shard.count_read_level(now, Some((cohorts, behind)), metrics);
         }
     }

@@ -80,6 +80,15 @@ pub struct MappingTotals {
 }
 
 impl MappingTotals {
+    /// Notes the age at which an invocation of this minute began; minutes come in order.
+    pub(super) fn note_age(&mut self, minute: i64, age_ms: i64) {
+        match self.iterator_age_ms.last_entry().filter(|last| *last.key() == minute) {
+            Some(mut last) => *last.get_mut() = age_ms.max(*last.get()),
+            // No age is below zero.
+            None => _ = self.iterator_age_ms.insert(minute, age_ms.max(0)),
+        }
+    }
+
     /// Records that are done with, one way or another.
     pub(super) fn accounted(&self) -> u64 {
         self.skipped + self.delivered + self.expired + self.dropped + self.filtered

@@ -141,9 +141,7 @@ impl Call {
 
     /// Whether it moves data instead of changing a resource.
     pub fn is_data(&self) -> bool {
-        let data =
-            ["PutRecord", "PutRecords", "PutItem", "DeleteItem", "BatchWriteItem", "UpdateItem", "PutMetricData"];
-        data.contains(&self.operation.as_str())
+        moves_data(&self.operation)
     }
 
     /// A read of the control plane, not of records, items or metrics.
@@ -181,6 +179,11 @@ fn mutates(operation: &str) -> bool {
     !["Describe", "Get", "List", "Subscribe"].iter().any(|prefix| operation.starts_with(prefix))
 }
 
+fn moves_data(operation: &str) -> bool {
+    ["PutRecord", "PutRecords", "PutItem", "DeleteItem", "BatchWriteItem", "UpdateItem", "PutMetricData"]
+        .contains(&operation)
+}
+
 /// A request that names no operation of ours, with the encoding its sender understands.
 #[derive(Debug)]
 pub(super) struct Undecodable {
@@ -197,10 +200,24 @@ impl Undecodable {
     }
 }
 
-/// Whether the request names an operation that changes something. Unknown operations count as reads: they
-/// have no effect.
-pub(super) fn is_mutating(request: &Request) -> bool {
-    route(request).is_ok_and(|route| mutates(&route.operation))
+/// What a request changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Read,
+    /// A resource.
+    Change,
+    /// Records, items or a client's metrics.
+    Data,
+}
+
+/// What the operation changes that the request names. Unknown operations count as reads: they have no effect.
+pub(super) fn effect(request: &Request) -> Effect {
+    match route(request) {
+        Ok(route) if moves_data(&route.operation) => Effect::Data,
+        Ok(route) if mutates(&route.operation) => Effect::Change,
+        _ => Effect::Read,
+    }
 }
 
 /// What a request's head says about it.

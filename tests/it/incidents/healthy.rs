@@ -7,11 +7,12 @@ use std::{collections::BTreeMap, f64::consts::TAU, fs};
 
 use alleycat_operator::{
     diagnose::Severity,
-    twin::{Twin, World},
+    twin::{Twin, World, world::Producer},
 };
 use serde_json::json;
 
 use super::{
+    super::storm::rng::Rng,
     label, spec,
     watch::{MINUTE, Watch},
 };
@@ -34,10 +35,15 @@ fn world(rows: &[f64], seconds_per_row: usize) -> World {
         "functions": {"order-writer": {"timeoutSeconds": 30, "memoryMb": 2048, "startupMs": 10, "perRecordUs": 1000,
             "tables": [access]}},
         "mappings": [{"stream": "events", "function": "order-writer", "batchSize": 100}],
-        "producers": [{"kind": "trace", "stream": "events", "recordBytes": 5200, "rows": rows,
+        "producers": [{"kind": "trace", "stream": "events", "recordBytes": 5200, "rows": [1.0],
             "secondsPerRow": seconds_per_row, "peakRecordsPerSecond": PEAK}],
     });
-    World::parse(&world.to_string()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    let mut world = World::parse(&world.to_string()).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    // A day of seconds is longer than a document may be.
+    if let Some(Producer::Trace { rows: given, .. }) = world.producers.first_mut() {
+        *given = rows.to_vec();
+    }
+    world
 }
 
 /// Watches 24 hours; the first half hour has no past and is not judged. (critical, warning) findings in minutes by
@@ -72,13 +78,13 @@ async fn judge(name: &str, rows: &[f64], seconds_per_row: usize) -> bool {
 }
 
 /// A share of the peak for each minute of a day: low at night, highest in the evening, with a random part.
-fn daily(rng: &mut super::super::storm::rng::Rng) -> Vec<f64> {
+fn daily(rng: &mut Rng) -> Vec<f64> {
     let height = |minute: usize| (1.0 - (TAU * minute as f64 / 1_440.0).cos()) / 2.0;
     (0..1_440).map(|minute| 0.1 + 0.8 * height(minute) + 0.1 * rng.unit()).collect()
 }
 
 /// A week of hours in 24 hours: five working days with a peak each, two quiet ones.
-fn weekly(rng: &mut super::super::storm::rng::Rng) -> Vec<f64> {
+fn weekly(rng: &mut Rng) -> Vec<f64> {
     let height = |hour: usize| (1.0 - (TAU * (hour % 24) as f64 / 24.0).cos()) / 2.0;
     let day = |hour: usize| if hour / 24 < 5 { 0.8 } else { 0.3 };
     (0..168).map(|hour| 0.1 + day(hour) * height(hour) + 0.1 * rng.unit()).collect()
@@ -86,7 +92,7 @@ fn weekly(rng: &mut super::super::storm::rng::Rng) -> Vec<f64> {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_critical_is_found_in_healthy_days_and_weeks() {
-    let rng = &mut super::super::storm::rng::Rng::new(3);
+    let rng = &mut Rng::new(3);
     let day = judge("a day", &daily(rng), 60).await;
     let week = judge("a week", &weekly(rng), DAY / 168).await;
     assert!(day && week);

@@ -176,14 +176,7 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         }
     };
     let functions: BTreeMap<_, _> = (0..consumers).map(|index| (function_name(index), function(rng))).collect();
-    let external_consumers = (0..rng.pick(&[0, 0, 1, 2]))
-        .map(|index| ExternalReader {
-            stream: STREAM.into(),
-            name: format!("reader-{index}"),
-            from_seconds: 0,
-            to_seconds: None,
-        })
-        .collect();
+    let external_consumers = (0..rng.pick(&[0, 0, 1, 2])).map(reader).collect();
     let world = World {
         api_version: "alleycat.dev/v1alpha1".into(),
         kind: "World".into(),
@@ -211,6 +204,10 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         assumptions: Assumptions::default(),
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
+}
+
+fn reader(index: u32) -> ExternalReader {
+    ExternalReader { stream: STREAM.into(), name: format!("reader-{index}"), from_seconds: 0, to_seconds: None }
 }
 
 /// Faults that AWS plays itself, until the calm. Drawn from a generator of their own: the rest of a seed stays.

@@ -210,7 +210,7 @@ async fn state_is_handed_out_before_a_mutating_call_is_answered() {
     let into = Arc::clone(&saved);
     let world = World::alleycat().with_races(0);
     let clock = Clock::simulated(world.start, 1.0);
-    let host = Host::new(Twin::new(world, 7), clock.clone()).on_mutation(move |twin| {
+    let host = Host::new(Twin::new(world, 7), clock.clone()).on_mutation(move |twin, _| {
         let mut saved = into.lock().unwrap();
         if saved.len() == 1 {
             return Err("disk full".to_owned());

@@ -90,6 +90,29 @@ fn phase(rng: &mut Rng) -> Phase {
     }
 }
 
+fn stream(rng: &mut Rng) -> ExistingStream {
+    ExistingStream {
+        name: "s".into(),
+        shards: rng.range(1, 5) as u32,
+        tags: [].into(),
+        retention_hours: if rng.chance(0.5) { 24 } else { 48 },
+        shard_level_metrics: if rng.chance(0.5) { Vec::new() } else { vec!["IncomingRecords".into()] },
+    }
+}
+
+fn table(rng: &mut Rng) -> ExistingTable {
+    let index =
+        ExistingIndex { name: "byKind".into(), partition_key: "kind".into(), write_capacity: 20, read_capacity: 5 };
+    ExistingTable {
+        name: "t".into(),
+        partition_key: "id".into(),
+        write_capacity: rng.chance(0.5).then_some(50),
+        read_capacity: None,
+        on_demand_maximum_write: None,
+        global_secondary_indexes: rng.chance(0.5).then_some(index).into_iter().collect(),
+    }
+}
+
 fn world(rng: &mut Rng) -> World {
     let alleycat = World::alleycat();
     let mut functions = alleycat.functions.clone();
@@ -104,30 +127,8 @@ fn world(rng: &mut Rng) -> World {
         functions,
         producers: (0..rng.range(0, 3)).map(|_| producer(rng)).collect(),
         random_keys: rng.chance(0.3),
-        streams: vec![ExistingStream {
-            name: "s".into(),
-            shards: rng.range(1, 5) as u32,
-            tags: [].into(),
-            retention_hours: if rng.chance(0.5) { 24 } else { 48 },
-            shard_level_metrics: if rng.chance(0.5) { Vec::new() } else { vec!["IncomingRecords".into()] },
-        }],
-        tables: vec![ExistingTable {
-            name: "t".into(),
-            partition_key: "id".into(),
-            write_capacity: rng.chance(0.5).then_some(50),
-            read_capacity: None,
-            on_demand_maximum_write: None,
-            global_secondary_indexes: if rng.chance(0.5) {
-                vec![ExistingIndex {
-                    name: "byKind".into(),
-                    partition_key: "kind".into(),
-                    write_capacity: 20,
-                    read_capacity: 5,
-                }]
-            } else {
-                Vec::new()
-            },
-        }],
+        streams: vec![stream(rng)],
+        tables: vec![table(rng)],
         mappings: vec![ExistingMapping {
             stream: "s".into(),
             function,

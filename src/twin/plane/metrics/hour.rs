@@ -3,8 +3,6 @@
 
 #![allow(clippy::option_option, reason = "broken bytes, no sketch and a sketch are three things")]
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::{HOUR_MS, Point, Sketch, Stat, absorb_at};
@@ -167,9 +165,9 @@ fn write_sketch(bytes: &mut Vec<u8>, sketch: Option<&Sketch>) {
 /// `None` when the bytes make no sense; `Some(None)` for a point without a distribution.
 fn read_sketch(rest: &mut &[u8]) -> Option<Option<Sketch>> {
     let Some(length) = read(rest)?.checked_sub(1) else { return Some(None) };
-    let mut buckets = BTreeMap::new();
+    let mut sketch = Sketch::default();
     for _ in 0..length {
-        buckets.insert(u32::try_from(read(rest)?).ok().filter(|bucket| *bucket < 1 << 19)?, read(rest)?);
+        sketch.count(u32::try_from(read(rest)?).ok().filter(|bucket| *bucket < 1 << 19)?, read(rest)?);
     }
-    Some(Some(Sketch(buckets)))
+    Some(Some(sketch))
 }

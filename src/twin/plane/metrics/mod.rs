@@ -51,6 +51,7 @@ impl Stat {
     }
 
     /// Adds the other's samples.
+    #[inline]
     pub fn absorb(&mut self, other: &Self) {
         self.sum += other.sum;
         self.min = self.min.min(other.min);
@@ -79,6 +80,19 @@ impl Point {
             sketch
         });
         Self { start, stat, sketch }
+    }
+
+    /// Adds samples known only by their statistics.
+    #[inline]
+    fn take(&mut self, stat: Stat) {
+        self.stat.absorb(&stat);
+        if let Some(sketch) = &mut self.sketch {
+            if stat.min == stat.max && stat.min >= 0.0 {
+                sketch.add(stat.min, stat.count);
+            } else {
+                self.sketch = None;
+            }
+        }
     }
 
     /// Adds the other's samples; the start stays.
@@ -148,22 +162,23 @@ pub struct Seen {
 }
 
 impl Series {
-    fn add(&mut self, at_ms: i64, stat: Stat) {
+    /// Adds samples at `at_ms` that arrive at `now_ms`.
+    #[inline]
+    fn add(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
+        // Nearly every sample falls into the newest minute, which is never packed.
+        if let Some(last) = self.recent.back_mut().filter(|last| (0..MINUTE_MS).contains(&(at_ms - last.start))) {
+            last.take(stat);
+        } else {
+            self.add_apart(now_ms, at_ms, stat);
+        }
+    }
+
+    /// Adds samples of another minute than the newest.
+    fn add_apart(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
+        self.since.get_or_insert(now_ms);
         let start = at_ms - at_ms.rem_euclid(MINUTE_MS);
-        let packed = self.packed.back().is_some_and(|hour| start < hour.end());
-        if !packed {
-            match self.recent.back_mut() {
-                // The common case, without a distribution of its own.
-                Some(last) if last.start == start && last.sketch.is_none() => last.stat.absorb(&stat),
-                Some(Point { start: at, stat: sum, sketch: Some(sketch) })
-                    if *at == start && stat.min == stat.max && stat.min >= 0.0 =>
-                {
-                    sum.absorb(&stat);
-                    sketch.add(stat.min, stat.count);
-                }
-                _ => absorb_at(&mut self.recent, Point::of(start, stat, self.distribution)),
-            }
-            return;
+        if self.packed.back().is_none_or(|hour| start >= hour.end()) {
+            return absorb_at(&mut self.recent, Point::of(start, stat, self.distribution));
         }
         let point = Point::of(start, stat, self.distribution);
         let hour = start - start.rem_euclid(HOUR_MS);
@@ -333,9 +348,8 @@ impl MetricStore {
     pub(in crate::twin) fn put(&mut self, name: Name, now_ms: i64, at_ms: i64, samples: &[Stat], fine: bool) {
         let SeriesId(index) = self.create(name, true);
         let Some(series) = self.series.get_mut(index as usize) else { return };
-        series.since.get_or_insert(now_ms);
         for stat in samples {
-            series.add(at_ms, *stat);
+            series.add(now_ms, at_ms, *stat);
             if fine && at_ms + FINE_MS >= now_ms {
                 let second = at_ms - at_ms.rem_euclid(1_000);
                 absorb_at(&mut series.fine, Point::of(second, *stat, true));
@@ -345,16 +359,16 @@ impl MetricStore {
     }
 
     /// Adds `times` equal samples at this moment.
+    #[inline]
     pub(super) fn add(&mut self, id: SeriesId, at_ms: i64, value: f64, times: u64) {
         self.merge(id, at_ms, Stat::of(value, times));
     }
 
     /// Adds already summed samples at this moment; nothing when there are none.
+    #[inline]
     pub(super) fn merge(&mut self, id: SeriesId, at_ms: i64, more: Stat) {
-        let Some(series) = self.series.get_mut(id.0 as usize) else { return };
-        if more.count > 0 {
-            series.since.get_or_insert(at_ms);
-            series.add(at_ms, more);
+        if let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| more.count > 0) {
+            series.add(at_ms, at_ms, more);
         }
     }
 
