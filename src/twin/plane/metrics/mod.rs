@@ -146,6 +146,8 @@ struct Series {
     since: Option<i64>,
     packed: VecDeque<Hour>,
     recent: VecDeque<Point>,
+    /// The newest minute, which nearly every sample falls into; apart, so that those of all series lie together.
+    newest: Option<Point>,
     /// One-second points of clients' high-resolution metrics.
     fine: VecDeque<Point>,
 }
@@ -165,9 +167,8 @@ impl Series {
     /// Adds samples at `at_ms` that arrive at `now_ms`.
     #[inline]
     fn add(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
-        // Nearly every sample falls into the newest minute, which is never packed.
-        if let Some(last) = self.recent.back_mut().filter(|last| (0..MINUTE_MS).contains(&(at_ms - last.start))) {
-            last.take(stat);
+        if let Some(newest) = self.newest.as_mut().filter(|newest| (0..MINUTE_MS).contains(&(at_ms - newest.start))) {
+            newest.take(stat);
         } else {
             self.add_apart(now_ms, at_ms, stat);
         }
@@ -178,7 +179,11 @@ impl Series {
         self.since.get_or_insert(now_ms);
         let start = at_ms - at_ms.rem_euclid(MINUTE_MS);
         if self.packed.back().is_none_or(|hour| start >= hour.end()) {
-            return absorb_at(&mut self.recent, Point::of(start, stat, self.distribution));
+            let point = Point::of(start, stat, self.distribution);
+            if self.newest.as_ref().is_some_and(|newest| start < newest.start) {
+                return absorb_at(&mut self.recent, point);
+            }
+            return self.recent.extend(self.newest.replace(point));
         }
         let point = Point::of(start, stat, self.distribution);
         let hour = start - start.rem_euclid(HOUR_MS);
@@ -190,9 +195,13 @@ impl Series {
     }
 
     fn prune(&mut self, now: i64) {
+        let old = |start: i64| start - start.rem_euclid(HOUR_MS) + HOUR_MS + FINE_MS <= now;
+        if self.newest.as_ref().is_some_and(|newest| old(newest.start)) {
+            self.recent.extend(self.newest.take());
+        }
         while let Some(first) = self.recent.front() {
             let hour = first.start - first.start.rem_euclid(HOUR_MS);
-            if hour + HOUR_MS + FINE_MS > now {
+            if !old(hour) {
                 break;
             }
             let length = self.recent.partition_point(|point| point.start < hour + HOUR_MS);
@@ -223,18 +232,18 @@ impl Series {
         let packed = self.packed.range(first..).take_while(|hour| hour.start < to);
         let packed = packed.flat_map(|hour| hour.unpack().into_iter().map(|point| (hour.resolution, point)));
         let first = self.recent.partition_point(|point| point.start < from);
-        let recent = self.recent.range(first..).map(|point| (MINUTE_MS, point.clone()));
+        let recent = self.recent.range(first..).chain(&self.newest).map(|point| (MINUTE_MS, point.clone()));
         packed.chain(recent).filter(|(_, point)| (from..to).contains(&point.start)).collect()
     }
 
     fn last(&self) -> Option<i64> {
         let packed = || self.packed.back()?.unpack().last().map(|point| point.start);
-        self.recent.back().map(|point| point.start).or_else(packed)
+        self.newest.as_ref().map(|point| point.start).or_else(packed)
     }
 
     fn size(&self) -> usize {
         let buckets = |point: &Point| 1 + point.sketch.as_ref().map_or(0, |sketch| sketch.0.len());
-        let plain: usize = self.recent.iter().chain(&self.fine).map(buckets).sum();
+        let plain: usize = self.recent.iter().chain(&self.newest).chain(&self.fine).map(buckets).sum();
         plain * ENTRY_BYTES + self.packed.iter().map(|hour| hour.size() + ENTRY_BYTES).sum::<usize>()
     }
 }
@@ -374,7 +383,7 @@ impl MetricStore {
 
     /// A zero in this minute when it has no sample yet.
     pub(super) fn zero_if_absent(&mut self, id: SeriesId, minute: i64) {
-        let last = self.series.get(id.0 as usize).and_then(|series| series.recent.back());
+        let last = self.series.get(id.0 as usize).and_then(|series| series.newest.as_ref());
         if last.is_none_or(|other| other.start < minute) {
             self.add(id, minute, 0.0, 1);
         }
