@@ -51,7 +51,6 @@ impl Stat {
     }
 
     /// Adds the other's samples.
-    #[inline]
     pub fn absorb(&mut self, other: &Self) {
         self.sum += other.sum;
         self.min = self.min.min(other.min);
@@ -82,16 +81,16 @@ impl Point {
         Self { start, stat, sketch }
     }
 
-    /// Adds samples known only by their statistics.
+    /// Adds `times` equal samples.
     #[inline]
-    fn take(&mut self, stat: Stat) {
-        self.stat.absorb(&stat);
-        if let Some(sketch) = &mut self.sketch {
-            if stat.min == stat.max && stat.min >= 0.0 {
-                sketch.add(stat.min, stat.count);
-            } else {
-                self.sketch = None;
-            }
+    fn take(&mut self, value: f64, times: u64) {
+        self.stat.sum += value * times as f64;
+        self.stat.min = self.stat.min.min(value);
+        self.stat.max = self.stat.max.max(value);
+        self.stat.count = self.stat.count.saturating_add(times);
+        match &mut self.sketch {
+            Some(sketch) if value >= 0.0 => sketch.add(value, times),
+            sketch => *sketch = None,
         }
     }
 
@@ -164,26 +163,18 @@ pub struct Seen {
 }
 
 impl Series {
-    /// Adds samples at `at_ms` that arrive at `now_ms`.
-    #[inline]
+    /// Adds samples at `at_ms` that arrive at `now_ms`. Apart from the usual way, which stays short.
+    #[inline(never)]
     fn add(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
-        if let Some(newest) = self.newest.as_mut().filter(|newest| (0..MINUTE_MS).contains(&(at_ms - newest.start))) {
-            newest.take(stat);
-        } else {
-            self.add_apart(now_ms, at_ms, stat);
-        }
-    }
-
-    /// Adds samples of another minute than the newest.
-    fn add_apart(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
         self.since.get_or_insert(now_ms);
         let start = at_ms - at_ms.rem_euclid(MINUTE_MS);
         if self.packed.back().is_none_or(|hour| start >= hour.end()) {
             let point = Point::of(start, stat, self.distribution);
-            if self.newest.as_ref().is_some_and(|newest| start < newest.start) {
-                return absorb_at(&mut self.recent, point);
-            }
-            return self.recent.extend(self.newest.replace(point));
+            return match &mut self.newest {
+                Some(newest) if newest.start == start => newest.absorb(&point),
+                Some(newest) if newest.start > start => absorb_at(&mut self.recent, point),
+                newest => self.recent.extend(newest.replace(point)),
+            };
         }
         let point = Point::of(start, stat, self.distribution);
         let hour = start - start.rem_euclid(HOUR_MS);
@@ -367,17 +358,12 @@ impl MetricStore {
         self.client_bytes += samples.len() * (2 + 2 * usize::from(fine)) * ENTRY_BYTES;
     }
 
-    /// Adds `times` equal samples at this moment.
-    #[inline]
+    /// Adds `times` equal samples at this moment; nothing when there are none.
     pub(super) fn add(&mut self, id: SeriesId, at_ms: i64, value: f64, times: u64) {
-        self.merge(id, at_ms, Stat::of(value, times));
-    }
-
-    /// Adds already summed samples at this moment; nothing when there are none.
-    #[inline]
-    pub(super) fn merge(&mut self, id: SeriesId, at_ms: i64, more: Stat) {
-        if let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| more.count > 0) {
-            series.add(at_ms, at_ms, more);
+        let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| times > 0) else { return };
+        match series.newest.as_mut().filter(|newest| (0..MINUTE_MS).contains(&(at_ms - newest.start))) {
+            Some(newest) => newest.take(value, times),
+            None => series.add(at_ms, at_ms, Stat::of(value, times)),
         }
     }
 
