@@ -298,6 +298,11 @@ fn table_facts(name: &str, found: &TableDescription) -> TableFacts {
         time_to_live: None,
         point_in_time_recovery: false,
         deletion_protection: found.deletion_protection_enabled().unwrap_or(false),
+        // -1 is "no maximum" (DynamoDB API, OnDemandThroughput).
+        on_demand_maximum_write: found
+            .on_demand_throughput()
+            .and_then(|throughput| throughput.max_write_request_units())
+            .and_then(|units| units.try_into().ok()),
         tags: BTreeMap::new(),
     }
 }

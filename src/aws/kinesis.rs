@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use aws_sdk_kinesis::types::{
-    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, StreamDescriptionSummary, StreamMode as SdkMode,
-    StreamModeDetails, StreamStatus,
+    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, ShardFilter, ShardFilterType,
+    StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails, StreamStatus,
 };
 
 use jiff::SignedDuration;
@@ -77,6 +77,22 @@ impl Aws {
                 consumers.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(consumers);
             }
+        }
+    }
+
+    /// ListShards: the ids of the open shards, all pages.
+    pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<String>, Failure> {
+        let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
+        let open = open.map_err(|error| incomplete("kinesis:ListShards", name, &error))?;
+        let mut shards = Vec::new();
+        let mut request = self.kinesis.list_shards().stream_name(name).shard_filter(open);
+        loop {
+            let answer = request.send().await;
+            let answer = answer.map_err(|error| self.failure("kinesis:ListShards", stream(name), &error))?;
+            shards.extend(answer.shards().iter().map(|shard| shard.shard_id().to_owned()));
+            let Some(token) = answer.next_token() else { return Ok(shards) };
+            // A token stands for the stream and the filter of the first page.
+            request = self.kinesis.list_shards().next_token(token);
         }
     }
 

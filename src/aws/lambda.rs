@@ -211,6 +211,7 @@ fn mapping_facts(found: &EventSourceMappingConfiguration) -> MappingFacts {
         maximum_record_age_seconds: found.maximum_record_age_in_seconds().unwrap_or(-1),
         bisect_batch_on_function_error: found.bisect_batch_on_function_error().unwrap_or(false),
         last_modified: found.last_modified().and_then(super::timestamp),
+        last_processing_result: found.last_processing_result().map(str::to_owned),
         report_batch_item_failures: found
             .function_response_types()
             .contains(&FunctionResponseType::ReportBatchItemFailures),

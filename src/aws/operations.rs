@@ -114,6 +114,8 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListTagsForStream", Read, &[on("kinesis:ListTagsForStream", Stream)], EVERYWHERE),
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
+    // Names the shards whose own metrics a diagnosis reads.
+    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], &[Allow::Reads]),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),
     operation("lambda", "ListEventSourceMappings", Read, &[on("lambda:ListEventSourceMappings", Account)], EVERYWHERE),
     operation("lambda", "ListTags", Read, &[on("lambda:ListTags", Mapping)], EVERYWHERE),

@@ -23,6 +23,10 @@ pub enum Exit {
     Blocked,
     /// Writes were accepted but did not settle in time.
     Timeout,
+    /// `diagnose`: something will become a problem.
+    Warning,
+    /// `diagnose`: something is a problem.
+    Critical,
     /// The command line is wrong.
     Usage,
     /// The spec (or another input file) is wrong.
@@ -41,7 +45,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code, ascending.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Ok,
         Self::Failed,
         Self::Changes,
@@ -49,6 +53,8 @@ impl Exit {
         Self::StalePlan,
         Self::Blocked,
         Self::Timeout,
+        Self::Warning,
+        Self::Critical,
         Self::Usage,
         Self::Config,
         Self::Unavailable,
@@ -68,6 +74,8 @@ impl Exit {
             Self::StalePlan => 4,
             Self::Blocked => 5,
             Self::Timeout => 6,
+            Self::Warning => 10,
+            Self::Critical => 11,
             Self::Usage => 64,
             Self::Config => 65,
             Self::Unavailable => 69,
@@ -88,6 +96,8 @@ impl Exit {
             Self::StalePlan => "STALE_PLAN",
             Self::Blocked => "BLOCKED",
             Self::Timeout => "TIMEOUT",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
             Self::Usage => "USAGE",
             Self::Config => "CONFIG",
             Self::Unavailable => "UNAVAILABLE",
@@ -112,6 +122,8 @@ impl Exit {
                 "Refused by a rule: wrong account, foreign owner, deletion policy, quota, `management: observe`, or no confirmation."
             }
             Self::Timeout => "Writes were accepted but had not settled within `--timeout`.",
+            Self::Warning => "Only with `diagnose`: a finding that will become a problem, and none that is one.",
+            Self::Critical => "Only with `diagnose`: a finding that is a problem now.",
             Self::Usage => "The command line is wrong.",
             Self::Config => "The spec, a policy or a world file cannot be read or is wrong.",
             Self::Unavailable => {

@@ -9,10 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{console::Console, errors::CliError, exit::Exit, globals::Globals, source::Source};
+use super::{
+    console::Console,
+    errors::CliError,
+    exit::Exit,
+    globals::Globals,
+    source::{self, Source},
+};
 use crate::{
     aws::Clock,
-    document::render_problems,
     twin::{Host, Twin, World},
 };
 
@@ -49,7 +54,7 @@ impl Local {
         let source = world.as_deref().map(Source::read).transpose()?;
         let name = world.as_deref().map_or_else(|| "alleycat".to_owned(), world_name);
         let Some(state) = globals.state_dir()? else {
-            let twin = new_twin(source.as_ref(), globals.seed)?;
+            let twin = new_twin(source.as_ref(), globals.seed, console)?;
             return Ok(Self { dir: None, lock: None, twin, world: name });
         };
         let dir = state.join("twin").join(&name);
@@ -72,7 +77,7 @@ impl Local {
                 })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let twin = new_twin(source.as_ref(), globals.seed)?;
+                let twin = new_twin(source.as_ref(), globals.seed, console)?;
                 if let Some(source) = &source {
                     write_whole(&dir.join("world.yaml"), source.text.as_bytes())
                         .map_err(|error| write_error(&dir, &error))?;
@@ -128,24 +133,21 @@ impl Hosted {
     }
 }
 
-fn new_twin(source: Option<&Source>, seed: Option<u64>) -> Result<Twin, CliError> {
+fn new_twin(source: Option<&Source>, seed: Option<u64>, console: &Console) -> Result<Twin, CliError> {
     let world = match source {
         None => World::alleycat(),
-        Some(source) => load_world(source)?,
+        Some(source) => load_world(source, console)?,
     };
     Ok(Twin::new(world, seed.unwrap_or(DEFAULT_SEED)))
 }
 
 /// Reads a world file and the files that it names.
-pub(super) fn load_world(source: &Source) -> Result<World, CliError> {
+pub(super) fn load_world(source: &Source, console: &Console) -> Result<World, CliError> {
     let beside = |file: &str| {
         let path = Path::new(&source.name).parent().unwrap_or(Path::new("")).join(file);
         fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
     };
-    World::load(&source.text, beside).map_err(|problems| {
-        let told = render_problems(&source.name, &source.text, &problems, false);
-        CliError::new(Exit::Config, format!("the world file {} is wrong", source.name)).detail(told)
-    })
+    World::load(&source.text, beside).map_err(|problems| source::invalid(source, problems, console))
 }
 
 /// A world file's name without what a directory name should not hold.

@@ -11,8 +11,11 @@ pub mod console;
 pub mod daemon;
 pub mod demo;
 pub mod destroy;
+pub mod diagnose;
 pub mod errors;
 pub mod exit;
+pub mod explain;
+mod found;
 pub mod globals;
 pub mod iam_policy;
 pub mod local;
@@ -49,7 +52,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check specs without touching AWS.
+    /// Check specs and world files without touching AWS.
     Validate(validate::ValidateArgs),
     /// Show what would change, why, how long it takes and what it costs.
     Plan(plan::PlanArgs),
@@ -57,6 +60,10 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Remove what belongs to the pipeline; what holds data stays unless you say so twice.
     Destroy(destroy::DestroyArgs),
+    /// Say what is wrong, why, what it leads to and what to do, of any pipeline that runs.
+    Diagnose(diagnose::DiagnoseArgs),
+    /// Explain a code that a diagnosis names.
+    Explain(explain::ExplainArgs),
     /// Watch the pipeline and scale it.
     Daemon(daemon::DaemonArgs),
     /// Watch the Alleycat pipeline fall over, and then the operator keep it up; needs no AWS account.
@@ -101,6 +108,8 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Plan(args) => plan::run(globals, console, args),
         Command::Apply(args) => apply::run(globals, console, args),
         Command::Destroy(args) => destroy::run(globals, console, args),
+        Command::Diagnose(args) => diagnose::run(globals, console, args),
+        Command::Explain(args) => explain::run(console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),
         Command::Local(args) => serve::run(globals, console, args),

@@ -168,7 +168,7 @@ fn open(globals: &Globals, console: &Console, args: &LocalArgs) -> Result<Twin, 
             Err(error) => return Err(CliError::file(Exit::Failed, "read", state, &error)),
         }
     }
-    let twin = Twin::new(world(globals, args)?, globals.seed.unwrap_or(DEFAULT_SEED));
+    let twin = Twin::new(world(globals, console, args)?, globals.seed.unwrap_or(DEFAULT_SEED));
     if let Some(state) = &args.state {
         save(state, &twin).map_err(|error| write_error(state, &error))?;
     }
@@ -178,7 +178,7 @@ fn open(globals: &Globals, console: &Console, args: &LocalArgs) -> Result<Twin, 
 /// Name of the world that is none.
 const EMPTY: &str = "empty-account";
 
-fn world(globals: &Globals, args: &LocalArgs) -> Result<World, CliError> {
+fn world(globals: &Globals, console: &Console, args: &LocalArgs) -> Result<World, CliError> {
     let source = if let Some(path) = &args.world {
         Source::read(path)?
     } else {
@@ -191,7 +191,7 @@ fn world(globals: &Globals, args: &LocalArgs) -> Result<World, CliError> {
         );
         Source { name: "--region".to_owned(), text }
     };
-    load_world(&source)
+    load_world(&source, console)
 }
 
 fn write_error(state: &Path, error: &io::Error) -> CliError {

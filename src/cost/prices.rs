@@ -20,12 +20,22 @@ pub struct PriceSheet {
     pub on_demand_stream_hour: f64,
     /// Kinesis: one enhanced fan-out consumer on one shard for an hour, without its volume.
     pub fan_out_consumer_shard_hour: f64,
+    /// Kinesis: a GB delivered to an enhanced fan-out consumer.
+    pub fan_out_gb: f64,
+    /// Kinesis, on demand: a GB put, each record rounded up to 1 KB.
+    pub on_demand_in_gb: f64,
+    /// Kinesis, on demand: a GB read by shared consumers.
+    pub on_demand_out_gb: f64,
     /// Kinesis: a million PUT payload units (25 KB chunks).
     pub put_payload_units_million: f64,
     /// DynamoDB, provisioned: one write capacity unit for an hour.
     pub write_capacity_unit_hour: f64,
     /// DynamoDB, provisioned: one read capacity unit for an hour.
     pub read_capacity_unit_hour: f64,
+    /// DynamoDB, on demand: a million write request units.
+    pub write_request_units_million: f64,
+    /// DynamoDB, on demand: a million read request units.
+    pub read_request_units_million: f64,
     /// Lambda: a million requests.
     pub lambda_requests_million: f64,
     /// Lambda, x86: one GB for one second, first tier.
@@ -50,9 +60,14 @@ impl PriceSheet {
             extended_retention_shard_hour: 0.020,
             on_demand_stream_hour: 0.04,
             fan_out_consumer_shard_hour: 0.015,
+            fan_out_gb: 0.013,
+            on_demand_in_gb: 0.08,
+            on_demand_out_gb: 0.04,
             put_payload_units_million: 0.014,
             write_capacity_unit_hour: 0.000_65,
             read_capacity_unit_hour: 0.000_13,
+            write_request_units_million: 0.625,
+            read_request_units_million: 0.125,
             lambda_requests_million: 0.20,
             lambda_gb_second: 0.000_016_666_7,
             get_metric_data_thousand: 0.01,

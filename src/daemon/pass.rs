@@ -161,7 +161,7 @@ async fn look(
     let missing = act::missing(pipeline, &facts);
     report.problems.extend(missing.iter().map(|it| format!("{it} does not exist: run `alleycat-operator apply`")));
     let signals = match facts.stream {
-        Some(_) => Some(observe::signals(aws, pipeline, &facts, policy).await),
+        Some(_) => Some(observe::signals(aws, pipeline, &facts, policy, observe::Scope::Scaling).await),
         // Nothing to measure.
         None => None,
     };

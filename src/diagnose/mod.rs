@@ -3,13 +3,40 @@
 //! What always holds: a rule that needs a number and does not have it says so ([`Diagnosis::Blind`]);
 //! no rule takes a missing number for zero.
 
+mod consumers;
+mod economy;
+mod estimates;
 mod finding;
+mod lag;
+mod pages;
+mod producers;
+mod readers;
+mod review;
 mod rules;
+mod series;
+mod sinks;
+mod stream;
 mod symptoms;
+pub mod thresholds;
 
-pub use finding::{Diagnosis, Evidence, Finding, Severity};
+pub use economy::economy;
+pub use estimates::{
+    BURST_SECONDS, BatchTime, ConsumerEstimate, Estimates, SHARD_READ_BYTES_PER_SECOND, SinkEstimate, StreamEstimate,
+    estimates,
+};
+pub use finding::{Confidence, Diagnosis, Evidence, Finding, Outlook, Severity};
+pub use pages::{PAGES, Page, markdown, page};
+pub use review::{Episode, Review, review};
 pub use rules::diagnose;
 pub use symptoms::{
     ConsumerLoad, KIB, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, SinkLoad, StreamLoad, consumer_load,
-    mapping_of, sink_load, stream_load,
+    sink_load, stream_load,
 };
+pub use thresholds::Threshold;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::series::{MINUTE, mean, newest, now_of, now_of_points, ratio, slope, sum};
 use crate::{
-    model::{CapacityFacts, ConsumerSignals, Facts, IndexSignals, MappingFacts, Signal, Signals, StreamFacts},
+    model::{CapacityFacts, ConsumerSignals, Freshness, IndexSignals, ShardSignals, Signal, Signals, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
@@ -16,8 +17,6 @@ pub const KIB: f64 = 1024.0;
 pub const SHARD_RECORDS_PER_SECOND: f64 = 1000.0;
 /// Bytes a shard takes a second, 1 MiB (same source).
 pub const SHARD_BYTES_PER_SECOND: f64 = KIB * KIB;
-/// A minute in seconds.
-const MINUTE: f64 = 60.0;
 
 /// What is offered to the stream.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +62,36 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
     Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, utilization })
 }
 
+/// One open shard, by its own metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ShardLoad {
+    /// Shard id.
+    pub(super) id: String,
+    /// Offered over what a shard takes, by the tighter of records and bytes, over the newest three minutes.
+    pub(super) utilization: f64,
+    /// Records rejected in them.
+    pub(super) rejected: f64,
+}
+
+/// The shards with the fullest first, and how full it is over the mean; `None` without shard-level metrics.
+pub(super) fn shard_loads(signals: &Signals) -> Option<(Vec<ShardLoad>, f64)> {
+    let newest = signals.newest_expected;
+    let load = |(id, shard): (&String, &ShardSignals)| {
+        let rate = |signal: &Signal| mean(&self::newest(signal, newest, 3)) / MINUTE;
+        let records = rate(&shard.incoming_records) + rate(&shard.rejected_records);
+        ShardLoad {
+            id: id.clone(),
+            utilization: (records / SHARD_RECORDS_PER_SECOND).max(rate(&shard.incoming_bytes) / SHARD_BYTES_PER_SECOND),
+            rejected: sum(&shard.rejected_records, newest, 3),
+        }
+    };
+    let mut loads: Vec<ShardLoad> = signals.stream.shards.iter().map(load).collect();
+    loads.sort_by(|one, other| other.utilization.total_cmp(&one.utilization));
+    let mean = mean(&loads.iter().map(|shard| shard.utilization).collect::<Vec<_>>());
+    let most = loads.first().filter(|_| mean > 0.0)?.utilization;
+    Some((loads, most / mean))
+}
+
 /// What a consumer does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConsumerLoad {
@@ -100,16 +129,6 @@ pub struct Steady {
 /// Minutes of traffic that make a steady past.
 const STEADY_MINUTES: usize = 10;
 
-/// The mapping of a consumer: on this stream (or a fan-out consumer of it), to its function and alias.
-pub fn mapping_of<'a>(facts: &'a Facts, consumer: &ConsumerSpec) -> Option<&'a MappingFacts> {
-    let function = facts.functions.get(&consumer.function)?;
-    let wanted = match &consumer.alias {
-        Some(alias) => format!("{}:{alias}", function.arn),
-        None => function.arn.clone(),
-    };
-    facts.mappings.iter().find(|mapping| mapping.function_arn == wanted)
-}
-
 /// Measures a consumer; `None` when its age cannot be known (then nothing about it may be assumed).
 pub fn consumer_load(
     pipeline: &Pipeline,
@@ -118,11 +137,14 @@ pub fn consumer_load(
     consumer: &ConsumerSpec,
 ) -> Option<ConsumerLoad> {
     let own = signals.consumers.get(&consumer.name)?;
-    // A function that is not invoked publishes no age. The stream-wide age covers every shared reader; at zero it
-    // proves that nothing waits.
-    let age = if own.iterator_age_ms.is_fresh() {
+    // A fan-out consumer says itself how far behind it is. A function that is not invoked publishes no age. The
+    // stream-wide age covers every shared reader; at zero it proves that nothing waits.
+    let shared = own.behind_latest_ms.freshness == Freshness::Absent;
+    let age = if own.behind_latest_ms.is_fresh() {
+        &own.behind_latest_ms
+    } else if own.iterator_age_ms.is_fresh() {
         &own.iterator_age_ms
-    } else if signals.stream.iterator_age_ms.is_fresh() {
+    } else if shared && signals.stream.iterator_age_ms.is_fresh() {
         &signals.stream.iterator_age_ms
     } else {
         return None;
@@ -134,7 +156,7 @@ pub fn consumer_load(
     let age_slope = slope(age, signals.newest_expected);
     let objective = pipeline.objectives.iterator_age.as_secs_f64();
     let lagging = age_seconds > policy.lagging_ratio * objective || (age_seconds > 30.0 && age_slope > 0.2);
-    let sum3 = |signal: &Signal| newest(signal, signals.newest_expected, 3).iter().sum::<f64>();
+    let sum3 = |signal: &Signal| sum(signal, signals.newest_expected, 3);
     let invocations = own.invocations.is_fresh().then(|| now_of(&own.invocations)).flatten();
     let duration_avg_ms = newest(&own.duration_avg_ms, signals.newest_expected, 2).last().copied();
     let maximum = newest(&own.duration_max_ms, signals.newest_expected, 3).into_iter().reduce(f64::max);
@@ -188,7 +210,7 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
     if !sink.consumed_write.is_fresh() || !sink.consumed_read.is_fresh() {
         return None;
     }
-    let sum3 = |signal: &Signal| newest(signal, signals.newest_expected, 3).iter().sum::<f64>();
+    let sum3 = |signal: &Signal| sum(signal, signals.newest_expected, 3);
     let last = |signal: &Signal| signal.points.iter().rev().find(|point| point.value > 0.0).map(|point| point.at);
     Some(SinkLoad {
         write: now_of(&sink.consumed_write)?,
@@ -201,24 +223,6 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
         last_read_throttle: last(&sink.read_throttles),
         provisioned: (capacity.read.get() as f64, capacity.write.get() as f64),
     })
-}
-
-/// Per-second value now of a signal of minute sums: the higher of the newest and the mean of the newest two.
-fn now_of(signal: &Signal) -> Option<f64> {
-    now_of_points(signal.points.iter().map(|point| point.value))
-}
-
-fn now_of_points(values: impl DoubleEndedIterator<Item = f64>) -> Option<f64> {
-    let mut newest = values.rev();
-    let last = newest.next()?;
-    let mean = newest.next().map_or(last, |before| f64::midpoint(last, before));
-    Some(last.max(mean) / MINUTE)
-}
-
-/// Values of the newest `minutes` expected minutes, oldest first; minutes without a point are left out.
-fn newest(signal: &Signal, newest_expected: Timestamp, minutes: i64) -> Vec<f64> {
-    let from = newest_expected - SignedDuration::from_mins(minutes - 1);
-    signal.points.iter().filter(|point| point.at >= from).map(|point| point.value).collect()
 }
 
 /// Records that came in during the last `age` seconds before the end of the newest minute.
@@ -245,23 +249,4 @@ fn backlog(incoming: &Signal, newest_expected: Timestamp, age_seconds: f64) -> f
     }
     // Older than the window: assume the rate of the oldest minute we know.
     total + oldest_rate * left.max(0.0)
-}
-
-/// Seconds of age gained per second over the last three minutes.
-fn slope(age: &Signal, newest_expected: Timestamp) -> f64 {
-    let values = newest(age, newest_expected, 4);
-    match (values.first(), values.last()) {
-        (Some(first), Some(last)) if values.len() >= 3 => {
-            (last - first) / 1000.0 / (MINUTE * (values.len() - 1) as f64)
-        }
-        _ => 0.0,
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
-}
-
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -35,6 +35,24 @@ pub struct Facts {
     pub shard_limit: Option<u32>,
 }
 
+impl Facts {
+    /// The mapping on this stream (or on a fan-out consumer of it) that invokes this function, by its name in the
+    /// spec, and this alias or version.
+    pub fn mapping_to(&self, function: &str, alias: Option<&str>) -> Option<&MappingFacts> {
+        let arn = &self.functions.get(function)?.arn;
+        let wanted = alias.map_or_else(|| arn.clone(), |alias| format!("{arn}:{alias}"));
+        self.mappings.iter().find(|mapping| mapping.function_arn == wanted)
+    }
+
+    /// [`Self::mapping_to`], also when the function is gone and its mapping is not.
+    pub fn mapping_named(&self, function: &str, alias: Option<&str>) -> Option<&MappingFacts> {
+        let named = |mapping: &&MappingFacts| {
+            mapping.function_name().as_deref() == Some(function) && mapping.function_alias().as_deref() == alias
+        };
+        self.mapping_to(function, alias).or_else(|| self.mappings.iter().find(named))
+    }
+}
+
 /// The life cycle of a stream, table, index or fan-out consumer. AWS accepts changes when `Active` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -181,8 +199,23 @@ pub struct MappingFacts {
     pub filter_criteria: Vec<String>,
     /// When it was created or last changed.
     pub last_modified: Option<Timestamp>,
+    /// LastProcessingResult: `OK`, `No records processed` or `PROBLEM: …`; free text.
+    #[serde(default)]
+    pub last_processing_result: Option<String>,
     /// Tags; empty when the service could not be asked.
     pub tags: BTreeMap<String, String>,
+}
+
+impl MappingFacts {
+    /// The name of the function it invokes, without account, region and alias.
+    pub fn function_name(&self) -> Option<String> {
+        self.function_arn.split(':').nth(6).map(str::to_owned)
+    }
+
+    /// The alias or version that it invokes, if it names one.
+    pub fn function_alias(&self) -> Option<String> {
+        self.function_arn.split(':').nth(7).map(str::to_owned)
+    }
 }
 
 /// DynamoDB billing mode.
@@ -241,6 +274,9 @@ pub struct TableFacts {
     pub point_in_time_recovery: bool,
     /// Deletion protection.
     pub deletion_protection: bool,
+    /// OnDemandThroughput.MaxWriteRequestUnits: the write units/s somebody allows an on-demand table, if so.
+    #[serde(default)]
+    pub on_demand_maximum_write: Option<u64>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
 }

@@ -15,7 +15,9 @@ pub use facts::{
 };
 pub use failure::{ErrorClass, Failure};
 pub use resource::ResourceId;
-pub use signal::{ConsumerSignals, Freshness, IndexSignals, Point, Signal, Signals, StreamSignals, TableSignals};
+pub use signal::{
+    ConsumerSignals, Freshness, IndexSignals, Point, ShardSignals, Signal, Signals, StreamSignals, TableSignals, WINDOW,
+};
 pub use units::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount, UsdPerHour};
 
 /// The tag that marks a resource as this pipeline's own; its value is the pipeline's name.

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// How far back a rule or an estimator may look.
+pub const WINDOW: SignedDuration = SignedDuration::from_mins(30);
 
 /// One datapoint of a one-minute period.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,7 +39,32 @@ pub struct Signal {
     pub points: Vec<Point>,
 }
 
+impl Default for Signal {
+    fn default() -> Self {
+        Self::absent()
+    }
+}
+
 impl Signal {
+    /// What CloudWatch published, oldest first, as fresh as the newest minute that it should have published. No
+    /// metric that is asked for can be negative or not a number: such a point is as good as missing.
+    pub fn of(mut points: Vec<Point>, newest_expected: Timestamp) -> Self {
+        points.retain(|point| point.value.is_finite() && point.value >= 0.0);
+        let freshness = match points.last() {
+            None => Freshness::Absent,
+            Some(last) if last.at >= newest_expected => Freshness::Fresh,
+            Some(_) => Freshness::Stale,
+        };
+        Self { freshness, points }
+    }
+
+    /// Its last [`WINDOW`] when `newest` was the newest minute.
+    fn as_of(&self, newest: Timestamp) -> Self {
+        let in_window = |point: &&Point| point.at <= newest && newest.duration_since(point.at) < WINDOW;
+        let points = self.points.iter().filter(in_window).copied().collect();
+        Self::of(points, newest)
+    }
+
     /// A signal without data.
     pub fn absent() -> Self {
         Self { freshness: Freshness::Absent, points: Vec::new() }
@@ -58,7 +86,8 @@ impl Signal {
     }
 }
 
-/// All signals of one pipeline.
+/// All signals of one pipeline. Those "asked for a diagnosis only" are [`Freshness::Absent`] in the daemon's own
+/// observations: CloudWatch bills each metric, and no size depends on them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Signals {
@@ -68,6 +97,8 @@ pub struct Signals {
     pub newest_expected: Timestamp,
     /// How many metrics were asked for (CloudWatch bills each).
     pub metrics_requested: u32,
+    /// ConcurrentExecutions of the whole account in the region, Maximum; asked for a diagnosis only.
+    pub account_concurrency: Signal,
     /// The stream's.
     pub stream: StreamSignals,
     /// Each consumer's, by its name in the spec.
@@ -77,7 +108,7 @@ pub struct Signals {
 }
 
 /// `AWS/Kinesis`, dimension StreamName.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamSignals {
     /// IncomingRecords, Sum: records accepted.
@@ -92,10 +123,32 @@ pub struct StreamSignals {
     pub iterator_age_ms: Signal,
     /// GetRecords.Records, Sum, over all shared consumers: 0 while polled proves an idle stream.
     pub get_records: Signal,
+    /// GetRecords.Bytes, Sum, over all shared consumers; asked for a diagnosis only.
+    pub get_records_bytes: Signal,
+    /// GetRecords.Success, Average, 0 to 1; asked for a diagnosis only.
+    pub get_records_success: Signal,
+    /// PutRecord.Success, Average, 0 to 1; absent when nobody puts single records; asked for a diagnosis only.
+    pub put_record_success: Signal,
+    /// PutRecords.Success, Average, 0 to 1: calls with at least one record accepted; asked for a diagnosis only.
+    pub put_records_success: Signal,
+    /// Each open shard's, by shard id, when shard-level metrics are switched on; asked for a diagnosis only.
+    pub shards: BTreeMap<String, ShardSignals>,
+}
+
+/// `AWS/Kinesis`, dimensions StreamName and ShardId; charged as custom metrics while switched on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardSignals {
+    /// IncomingRecords, Sum: records accepted.
+    pub incoming_records: Signal,
+    /// IncomingBytes, Sum: bytes accepted.
+    pub incoming_bytes: Signal,
+    /// WriteProvisionedThroughputExceeded, Sum: records rejected.
+    pub rejected_records: Signal,
 }
 
 /// `AWS/Lambda`, dimension FunctionName.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsumerSignals {
     /// Invocations, Sum.
@@ -112,10 +165,17 @@ pub struct ConsumerSignals {
     pub iterator_age_ms: Signal,
     /// ConcurrentExecutions, Maximum.
     pub concurrent_executions: Signal,
+    /// DestinationDeliveryFailures, Sum; asked for a diagnosis of a mapping with a destination only.
+    pub destination_failures: Signal,
+    /// SubscribeToShardEvent.MillisBehindLatest, Maximum, of the fan-out consumer that the mapping reads through;
+    /// absent for a shared reader.
+    pub behind_latest_ms: Signal,
+    /// DroppedEventCount, Sum, of the mapping; absent unless its metrics are switched on; asked for a diagnosis only.
+    pub dropped_events: Signal,
 }
 
 /// `AWS/DynamoDB`, dimension TableName (excludes its GSIs).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableSignals {
     /// The table's own capacity signals.
@@ -125,7 +185,7 @@ pub struct TableSignals {
 }
 
 /// Capacity signals of a table or of one GSI.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IndexSignals {
     /// ConsumedWriteCapacityUnits, Sum.
@@ -138,4 +198,75 @@ pub struct IndexSignals {
     pub key_range_throttles: Signal,
     /// ReadProvisionedThroughputThrottleEvents, Sum.
     pub read_throttles: Signal,
+    /// WriteAccountLimitThrottleEvents, Sum: the account's quota; asked for a diagnosis only.
+    pub account_limit_throttles: Signal,
+    /// WriteMaxOnDemandThroughputThrottleEvents, Sum: the maximum somebody set; asked for a diagnosis only.
+    pub on_demand_maximum_throttles: Signal,
+}
+
+impl Signals {
+    /// What an observation of the last [`WINDOW`] would have held when `newest` was the newest minute that should be
+    /// published. It looks back at what is known today: minutes that came late then are there now.
+    pub fn as_of(&self, newest: Timestamp) -> Self {
+        let delay = self.observed_at.duration_since(self.newest_expected);
+        let mut then = Self { observed_at: newest + delay, newest_expected: newest, ..self.clone() };
+        then.each(&mut |signal| *signal = signal.as_of(newest));
+        then
+    }
+
+    /// Visits every signal.
+    fn each(&mut self, visit: &mut impl FnMut(&mut Signal)) {
+        visit(&mut self.account_concurrency);
+        let stream = &mut self.stream;
+        for signal in [
+            &mut stream.incoming_records,
+            &mut stream.incoming_bytes,
+            &mut stream.rejected_records,
+            &mut stream.read_throttles,
+            &mut stream.iterator_age_ms,
+            &mut stream.get_records,
+            &mut stream.get_records_bytes,
+            &mut stream.get_records_success,
+            &mut stream.put_record_success,
+            &mut stream.put_records_success,
+        ] {
+            visit(signal);
+        }
+        for shard in stream.shards.values_mut() {
+            [&mut shard.incoming_records, &mut shard.incoming_bytes, &mut shard.rejected_records]
+                .into_iter()
+                .for_each(&mut *visit);
+        }
+        for consumer in self.consumers.values_mut() {
+            [
+                &mut consumer.invocations,
+                &mut consumer.errors,
+                &mut consumer.throttles,
+                &mut consumer.duration_avg_ms,
+                &mut consumer.duration_max_ms,
+                &mut consumer.iterator_age_ms,
+                &mut consumer.concurrent_executions,
+                &mut consumer.destination_failures,
+                &mut consumer.behind_latest_ms,
+                &mut consumer.dropped_events,
+            ]
+            .into_iter()
+            .for_each(&mut *visit);
+        }
+        for table in self.tables.values_mut() {
+            for sink in std::iter::once(&mut table.table).chain(table.indexes.values_mut()) {
+                [
+                    &mut sink.consumed_write,
+                    &mut sink.consumed_read,
+                    &mut sink.write_throttles,
+                    &mut sink.key_range_throttles,
+                    &mut sink.read_throttles,
+                    &mut sink.account_limit_throttles,
+                    &mut sink.on_demand_maximum_throttles,
+                ]
+                .into_iter()
+                .for_each(&mut *visit);
+            }
+        }
+    }
 }

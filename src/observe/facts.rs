@@ -26,7 +26,8 @@ pub async fn facts(aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
         Some(stream) if stream.status != LifecycleStatus::Creating => fan_out(aws, stream).await?,
         _ => Vec::new(),
     };
-    let functions = functions(aws, pipeline).await?;
+    let names = pipeline.consumers.iter().map(|consumer| consumer.function.clone()).collect();
+    let functions = functions(aws, &names).await?;
     let mappings = match &stream {
         Some(stream) => mappings(aws, stream, &fan_out).await?,
         None => Vec::new(),
@@ -54,6 +55,56 @@ pub async fn facts(aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
     })
 }
 
+/// Which resources a diagnosis looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// The account and the ARN of the caller, as they are known already.
+    pub caller: (&'a str, &'a str),
+    /// The stream.
+    pub stream: &'a str,
+    /// Functions by name; `None`: those that the stream's mappings invoke.
+    pub functions: Option<&'a BTreeSet<String>>,
+    /// Tables by name.
+    pub tables: &'a [String],
+}
+
+/// What a diagnosis needs of what exists, in few calls: tags, backups, expiry and the account's shard limit are left
+/// out, so a plan must not be made from it.
+///
+/// # Errors
+/// As [`facts`].
+pub async fn facts_to_diagnose(aws: &Aws, sought: Sought<'_>) -> Result<Facts, Failure> {
+    let clock = aws.clock();
+    let stream = retry(clock, || aws.stream(sought.stream)).await?;
+    let fan_out = match &stream {
+        Some(stream) if stream.status != LifecycleStatus::Creating => fan_out(aws, stream).await?,
+        _ => Vec::new(),
+    };
+    let mappings = match &stream {
+        Some(stream) => listed(aws, stream, &fan_out).await?.into_values().collect(),
+        None => Vec::new(),
+    };
+    let invoked: BTreeSet<String> = mappings.iter().filter_map(MappingFacts::function_name).collect();
+    let functions = functions(aws, sought.functions.unwrap_or(&invoked)).await?;
+    let mut tables = BTreeMap::new();
+    for name in sought.tables {
+        tables.extend(retry(clock, || aws.table(name)).await?.map(|table| (name.clone(), table)));
+    }
+    Ok(Facts {
+        account: sought.caller.0.to_owned(),
+        region: aws.region().to_owned(),
+        caller: sought.caller.1.to_owned(),
+        stream,
+        fan_out,
+        functions,
+        mappings,
+        tables,
+        account_concurrency: optional(aws.account_concurrency().await).flatten(),
+        shard_limit: None,
+        observed_at: clock.now(),
+    })
+}
+
 async fn stream(aws: &Aws, name: &str) -> Result<Option<StreamFacts>, Failure> {
     let Some(mut stream) = retry(aws.clock(), || aws.stream(name)).await? else { return Ok(None) };
     match retry(aws.clock(), || aws.stream_tags(name)).await {
@@ -72,25 +123,34 @@ async fn fan_out(aws: &Aws, stream: &StreamFacts) -> Result<Vec<FanOutFacts>, Fa
     }
 }
 
-async fn functions(aws: &Aws, pipeline: &Pipeline) -> Result<BTreeMap<String, FunctionFacts>, Failure> {
-    let names: BTreeSet<&str> = pipeline.consumers.iter().map(|consumer| consumer.function.as_str()).collect();
+async fn functions(aws: &Aws, names: &BTreeSet<String>) -> Result<BTreeMap<String, FunctionFacts>, Failure> {
     let mut functions = BTreeMap::new();
     for name in names {
         if let Some(function) = retry(aws.clock(), || aws.function(name)).await? {
-            functions.insert(name.to_owned(), function);
+            functions.insert(name.clone(), function);
         }
     }
     Ok(functions)
 }
 
-/// Mappings on the stream and on its fan-out consumers, by UUID, with their tags.
-async fn mappings(aws: &Aws, stream: &StreamFacts, fan_out: &[FanOutFacts]) -> Result<Vec<MappingFacts>, Failure> {
+/// Mappings on the stream and on its fan-out consumers, by UUID, without their tags.
+async fn listed(
+    aws: &Aws,
+    stream: &StreamFacts,
+    fan_out: &[FanOutFacts],
+) -> Result<BTreeMap<String, MappingFacts>, Failure> {
     let mut found: BTreeMap<String, MappingFacts> = BTreeMap::new();
     let sources = std::iter::once(stream.arn.as_str()).chain(fan_out.iter().map(|consumer| consumer.arn.as_str()));
     for source in sources {
         let mappings = retry(aws.clock(), || aws.mappings(source)).await?;
         found.extend(mappings.into_iter().map(|mapping| (mapping.uuid.clone(), mapping)));
     }
+    Ok(found)
+}
+
+/// [`listed`], with their tags.
+async fn mappings(aws: &Aws, stream: &StreamFacts, fan_out: &[FanOutFacts]) -> Result<Vec<MappingFacts>, Failure> {
+    let mut found = listed(aws, stream, fan_out).await?;
     for mapping in found.values_mut() {
         let Some(arn) = mapping.arn.clone() else { continue };
         mapping.tags = match retry(aws.clock(), || aws.mapping_tags(&arn)).await {

@@ -19,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::signals::freshness;
 use crate::model::{IndexSignals, Point, Signal, Signals};
 
 /// Fills the zeros that are proven, in the order in which the proofs build on each other.
@@ -74,8 +73,7 @@ fn both_zero(one: &Signal, other: &Signal) -> Vec<Timestamp> {
 fn add_zeros(signal: &mut Signal, minutes: &[Timestamp], newest: Timestamp) {
     let mut points: BTreeMap<Timestamp, f64> = minutes.iter().map(|at| (*at, 0.0)).collect();
     points.extend(signal.points.iter().map(|point| (point.at, point.value)));
-    signal.points = points.into_iter().map(|(at, value)| Point { at, value }).collect();
-    signal.freshness = freshness(&signal.points, newest);
+    *signal = Signal::of(points.into_iter().map(|(at, value)| Point { at, value }).collect(), newest);
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     fn signal(values: [Option<f64>; 3]) -> Signal {
         let points: Vec<Point> =
             (0..).zip(values).filter_map(|(at, value)| Some(Point { at: minute(at), value: value? })).collect();
-        Signal { freshness: freshness(&points, minute(2)), points }
+        Signal::of(points, minute(2))
     }
 
     const NONE: [Option<f64>; 3] = [None; 3];
@@ -102,6 +100,7 @@ mod tests {
     fn signals(get_records: [Option<f64>; 3], age: [Option<f64>; 3], incoming: [Option<f64>; 3]) -> Signals {
         let none = || signal(NONE);
         Signals {
+            account_concurrency: Signal::absent(),
             observed_at: minute(5),
             newest_expected: minute(2),
             metrics_requested: 0,
@@ -112,28 +111,16 @@ mod tests {
                 read_throttles: none(),
                 iterator_age_ms: signal(age),
                 get_records: signal(get_records),
+                ..StreamSignals::default()
             },
-            consumers: BTreeMap::from([(
-                "c".to_owned(),
-                ConsumerSignals {
-                    invocations: none(),
-                    errors: none(),
-                    throttles: none(),
-                    duration_avg_ms: none(),
-                    duration_max_ms: none(),
-                    iterator_age_ms: none(),
-                    concurrent_executions: none(),
-                },
-            )]),
+            consumers: BTreeMap::from([("c".to_owned(), ConsumerSignals::default())]),
             tables: BTreeMap::from([(
                 "t".to_owned(),
                 TableSignals {
                     table: IndexSignals {
                         consumed_write: signal([Some(3.0), None, Some(0.0)]),
-                        consumed_read: none(),
                         write_throttles: signal([Some(7.0), None, None]),
-                        key_range_throttles: none(),
-                        read_throttles: none(),
+                        ..IndexSignals::default()
                     },
                     indexes: BTreeMap::new(),
                 },

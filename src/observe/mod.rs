@@ -11,5 +11,5 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-pub use facts::facts;
-pub use signals::{WINDOW, signals};
+pub use facts::{Sought, facts, facts_to_diagnose};
+pub use signals::{Scope, signals};

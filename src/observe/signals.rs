@@ -6,15 +6,31 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{fill, retry::retry};
 use crate::{
-    aws::{Aws, MetricQuery, Statistic},
+    aws::{Aws, MetricQuery, Statistic, is_unsupported},
     model::{
-        ConsumerSignals, Facts, Failure, Freshness, IndexSignals, Point, Signal, Signals, StreamSignals, TableSignals,
+        BillingMode, ConsumerSignals, ErrorClass, Facts, Failure, IndexSignals, Point, ShardSignals, Signal, Signals,
+        StreamFacts, StreamSignals, TableFacts, TableSignals, WINDOW,
     },
-    spec::{Pipeline, ScalingPolicy},
+    spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
-/// How far back each observation looks.
-pub const WINDOW: SignedDuration = SignedDuration::from_mins(30);
+/// What an observation is for: how far back it looks, and which metrics it pays for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The daemon's: what sizes depend on, of the last [`WINDOW`].
+    Scaling,
+    /// `diagnose`: everything that a rule can use, of so long. CloudWatch keeps single minutes for 15 days.
+    Diagnosis(SignedDuration),
+}
+
+impl Scope {
+    fn window(self) -> SignedDuration {
+        match self {
+            Self::Scaling => WINDOW,
+            Self::Diagnosis(window) => window,
+        }
+    }
+}
 
 /// Reads the metrics of what exists; what does not exist is `Absent` without being asked for.
 ///
@@ -28,12 +44,14 @@ pub async fn signals(
     pipeline: &Pipeline,
     facts: &Facts,
     policy: &ScalingPolicy,
+    scope: Scope,
 ) -> Result<Signals, Failure> {
     let now = aws.clock().now();
     let newest_expected = newest_expected(now, policy.metric_delay_seconds);
     let end = newest_expected + MINUTE;
+    let shards = shards(aws, facts, scope).await?;
     let mut queries: BTreeSet<MetricQuery> = BTreeSet::new();
-    let _ = assemble(pipeline, facts, &mut |query| {
+    let _ = assemble(pipeline, facts, scope, &shards, &mut |query| {
         queries.insert(query);
         Signal::absent()
     });
@@ -41,17 +59,42 @@ pub async fn signals(
     let answers = if queries.is_empty() {
         Vec::new()
     } else {
-        retry(aws.clock(), || aws.metrics(&queries, end - WINDOW, end)).await?
+        retry(aws.clock(), || aws.metrics(&queries, end - scope.window(), end)).await?
     };
     let metrics_requested = billed(&queries);
     let answers: BTreeMap<MetricQuery, Vec<Point>> = queries.into_iter().zip(answers).collect();
-    let Assembled { stream, consumers, tables } = assemble(pipeline, facts, &mut |query| {
-        let points = answers.get(&query).cloned().unwrap_or_default();
-        Signal { freshness: freshness(&points, newest_expected), points }
-    });
-    let mut signals = Signals { observed_at: now, newest_expected, metrics_requested, stream, consumers, tables };
+    let Assembled { account_concurrency, stream, consumers, tables } =
+        assemble(pipeline, facts, scope, &shards, &mut |query| {
+            Signal::of(answers.get(&query).cloned().unwrap_or_default(), newest_expected)
+        });
+    let mut signals = Signals {
+        observed_at: now,
+        newest_expected,
+        metrics_requested,
+        account_concurrency,
+        stream,
+        consumers,
+        tables,
+    };
     fill::fill(&mut signals);
     Ok(signals)
+}
+
+/// The open shards, when a diagnosis can use their metrics: they are switched on, and they may be listed.
+async fn shards(aws: &Aws, facts: &Facts, scope: Scope) -> Result<Vec<String>, Failure> {
+    let Some(stream) = facts.stream.as_ref().filter(|stream| !stream.shard_level_metrics.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    if scope == Scope::Scaling {
+        return Ok(Vec::new());
+    }
+    match retry(aws.clock(), || aws.open_shards(&stream.name)).await {
+        Err(failure) if failure.class == ErrorClass::Denied || is_unsupported(&failure) => {
+            tracing::warn!(%failure, "the shards cannot be listed; a hot one is not named");
+            Ok(Vec::new())
+        }
+        answer => answer,
+    }
 }
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -62,15 +105,6 @@ fn newest_expected(now: Timestamp, delay_seconds: u32) -> Timestamp {
     Timestamp::from_second(settled.div_euclid(60) * 60 - 60).unwrap_or(Timestamp::MIN)
 }
 
-/// The freshness of points that stand oldest first.
-pub(super) fn freshness(points: &[Point], newest_expected: Timestamp) -> Freshness {
-    match points.last() {
-        None => Freshness::Absent,
-        Some(last) if last.at >= newest_expected => Freshness::Fresh,
-        Some(_) => Freshness::Stale,
-    }
-}
-
 /// CloudWatch bills metrics, up to five statistics of one as one (CloudWatch pricing, "GetMetricData").
 fn billed(queries: &[MetricQuery]) -> u32 {
     let metrics: BTreeSet<_> =
@@ -79,6 +113,7 @@ fn billed(queries: &[MetricQuery]) -> u32 {
 }
 
 struct Assembled {
+    account_concurrency: Signal,
     stream: StreamSignals,
     consumers: BTreeMap<String, ConsumerSignals>,
     tables: BTreeMap<String, TableSignals>,
@@ -88,83 +123,155 @@ type Ask<'a> = dyn FnMut(MetricQuery) -> Signal + 'a;
 
 /// Names every metric there is to ask for. It is walked twice: to collect the queries, and to put the answers
 /// in their places.
-fn assemble(pipeline: &Pipeline, facts: &Facts, ask: &mut Ask<'_>) -> Assembled {
-    let stream = stream_signals(&pipeline.stream.name, facts.stream.is_some(), ask);
-    let consumers = pipeline
-        .consumers
-        .iter()
-        .map(|consumer| {
-            let exists = facts.functions.contains_key(&consumer.function);
-            (consumer.name.clone(), consumer_signals(&consumer.function, exists, ask))
-        })
-        .collect();
-    let tables = pipeline
-        .tables
-        .iter()
-        .map(|spec| {
-            let table = facts.tables.get(&spec.name);
-            let indexes = table
-                .into_iter()
-                .flat_map(|table| table.global_secondary_indexes.keys())
-                .map(|index| (index.clone(), capacity_signals(&spec.name, Some(index), true, ask)))
-                .collect();
-            let table = capacity_signals(&spec.name, None, table.is_some(), ask);
-            (spec.name.clone(), TableSignals { table, indexes })
-        })
-        .collect();
-    Assembled { stream, consumers, tables }
+fn assemble(pipeline: &Pipeline, facts: &Facts, scope: Scope, shards: &[String], ask: &mut Ask<'_>) -> Assembled {
+    let diagnosing = scope != Scope::Scaling;
+    let account = MetricQuery {
+        namespace: "AWS/Lambda",
+        metric: "ConcurrentExecutions",
+        dimensions: Vec::new(),
+        statistic: Statistic::Maximum,
+    };
+    let consumers = pipeline.consumers.iter();
+    let consumers = consumers.map(|consumer| {
+        let asked = consumer_signals(pipeline, facts, consumer, diagnosing, ask);
+        (consumer.name.clone(), asked)
+    });
+    let consumers = consumers.collect();
+    let tables = pipeline.tables.iter();
+    let tables = tables.map(|spec| {
+        let table = facts.tables.get(&spec.name);
+        let mut sink = |index: Option<&String>| match table {
+            Some(table) => capacity_signals(table, index, diagnosing, ask),
+            None => IndexSignals::default(),
+        };
+        let indexes = table.into_iter().flat_map(|table| table.global_secondary_indexes.keys());
+        let indexes = indexes.map(|index| (index.clone(), sink(Some(index)))).collect();
+        (spec.name.clone(), TableSignals { table: sink(None), indexes })
+    });
+    let tables = tables.collect();
+    Assembled {
+        account_concurrency: get(diagnosing && !facts.functions.is_empty(), account, ask),
+        stream: stream_signals(&pipeline.stream.name, facts.stream.as_ref(), diagnosing, shards, ask),
+        consumers,
+        tables,
+    }
 }
 
-fn stream_signals(stream: &str, exists: bool, ask: &mut Ask<'_>) -> StreamSignals {
-    let mut metric = |metric, statistic| {
-        let dimensions = vec![("StreamName", stream.to_owned())];
-        get(exists, MetricQuery { namespace: "AWS/Kinesis", metric, dimensions, statistic }, ask)
+fn stream_signals(
+    name: &str,
+    stream: Option<&StreamFacts>,
+    diagnosing: bool,
+    shards: &[String],
+    ask: &mut Ask<'_>,
+) -> StreamSignals {
+    let levels = stream.map_or(&[][..], |stream| stream.shard_level_metrics.as_slice());
+    let mut of_shard = |id: &String, metric: &'static str| {
+        let dimensions = vec![("StreamName", name.to_owned()), ("ShardId", id.clone())];
+        let on = levels.iter().any(|level| level == metric || level == "ALL");
+        get(on, MetricQuery { namespace: KINESIS, metric, dimensions, statistic: Statistic::Sum }, ask)
+    };
+    let shards = shards.iter().map(|id| {
+        let shard = ShardSignals {
+            incoming_records: of_shard(id, "IncomingRecords"),
+            incoming_bytes: of_shard(id, "IncomingBytes"),
+            rejected_records: of_shard(id, "WriteProvisionedThroughputExceeded"),
+        };
+        (id.clone(), shard)
+    });
+    let shards = shards.collect();
+    let mut metric = |wanted: bool, metric, statistic| {
+        let dimensions = vec![("StreamName", name.to_owned())];
+        get(wanted && stream.is_some(), MetricQuery { namespace: KINESIS, metric, dimensions, statistic }, ask)
     };
     StreamSignals {
-        incoming_records: metric("IncomingRecords", Statistic::Sum),
-        incoming_bytes: metric("IncomingBytes", Statistic::Sum),
-        rejected_records: metric("WriteProvisionedThroughputExceeded", Statistic::Sum),
-        read_throttles: metric("ReadProvisionedThroughputExceeded", Statistic::Sum),
-        iterator_age_ms: metric("GetRecords.IteratorAgeMilliseconds", Statistic::Maximum),
-        get_records: metric("GetRecords.Records", Statistic::Sum),
+        incoming_records: metric(true, "IncomingRecords", Statistic::Sum),
+        incoming_bytes: metric(true, "IncomingBytes", Statistic::Sum),
+        rejected_records: metric(true, "WriteProvisionedThroughputExceeded", Statistic::Sum),
+        read_throttles: metric(true, "ReadProvisionedThroughputExceeded", Statistic::Sum),
+        iterator_age_ms: metric(true, "GetRecords.IteratorAgeMilliseconds", Statistic::Maximum),
+        get_records: metric(true, "GetRecords.Records", Statistic::Sum),
+        get_records_bytes: metric(diagnosing, "GetRecords.Bytes", Statistic::Sum),
+        get_records_success: metric(diagnosing, "GetRecords.Success", Statistic::Average),
+        put_record_success: metric(diagnosing, "PutRecord.Success", Statistic::Average),
+        put_records_success: metric(diagnosing, "PutRecords.Success", Statistic::Average),
+        shards,
     }
 }
 
 /// The dimension is the function's name alone, so the numbers are of all its versions and aliases.
-fn consumer_signals(function: &str, exists: bool, ask: &mut Ask<'_>) -> ConsumerSignals {
-    let mut metric = |metric, statistic| {
-        let dimensions = vec![("FunctionName", function.to_owned())];
-        get(exists, MetricQuery { namespace: "AWS/Lambda", metric, dimensions, statistic }, ask)
+fn consumer_signals(
+    pipeline: &Pipeline,
+    facts: &Facts,
+    consumer: &ConsumerSpec,
+    diagnosing: bool,
+    ask: &mut Ask<'_>,
+) -> ConsumerSignals {
+    let exists = facts.functions.contains_key(&consumer.function);
+    let mapping = facts.mapping_to(&consumer.function, consumer.alias.as_deref());
+    let fan_out = mapping.and_then(|mapping| facts.fan_out.iter().find(|it| it.arn == mapping.source_arn));
+    let behind_latest_ms = match fan_out {
+        None => Signal::absent(),
+        Some(fan_out) => ask(MetricQuery {
+            namespace: KINESIS,
+            metric: "SubscribeToShardEvent.MillisBehindLatest",
+            dimensions: vec![("StreamName", pipeline.stream.name.clone()), ("ConsumerName", fan_out.name.clone())],
+            statistic: Statistic::Maximum,
+        }),
     };
+    let dropped_events = match mapping.filter(|_| diagnosing) {
+        None => Signal::absent(),
+        Some(mapping) => ask(MetricQuery {
+            namespace: LAMBDA,
+            metric: "DroppedEventCount",
+            dimensions: vec![("EventSourceMappingUUID", mapping.uuid.clone())],
+            statistic: Statistic::Sum,
+        }),
+    };
+    let mut metric = |wanted: bool, metric, statistic| {
+        let dimensions = vec![("FunctionName", consumer.function.clone())];
+        get(wanted && exists, MetricQuery { namespace: LAMBDA, metric, dimensions, statistic }, ask)
+    };
+    let delivers = mapping.is_some_and(|mapping| mapping.on_failure.is_some());
     ConsumerSignals {
-        invocations: metric("Invocations", Statistic::Sum),
-        errors: metric("Errors", Statistic::Sum),
-        throttles: metric("Throttles", Statistic::Sum),
-        duration_avg_ms: metric("Duration", Statistic::Average),
-        duration_max_ms: metric("Duration", Statistic::Maximum),
-        iterator_age_ms: metric("IteratorAge", Statistic::Maximum),
-        concurrent_executions: metric("ConcurrentExecutions", Statistic::Maximum),
+        invocations: metric(true, "Invocations", Statistic::Sum),
+        errors: metric(true, "Errors", Statistic::Sum),
+        throttles: metric(true, "Throttles", Statistic::Sum),
+        duration_avg_ms: metric(true, "Duration", Statistic::Average),
+        duration_max_ms: metric(true, "Duration", Statistic::Maximum),
+        iterator_age_ms: metric(true, "IteratorAge", Statistic::Maximum),
+        concurrent_executions: metric(true, "ConcurrentExecutions", Statistic::Maximum),
+        destination_failures: metric(diagnosing && delivers, "DestinationDeliveryFailures", Statistic::Sum),
+        behind_latest_ms,
+        dropped_events,
     }
 }
 
-fn capacity_signals(table: &str, index: Option<&str>, exists: bool, ask: &mut Ask<'_>) -> IndexSignals {
-    let mut metric = |metric| {
-        let mut dimensions = vec![("TableName", table.to_owned())];
-        dimensions.extend(index.map(|index| ("GlobalSecondaryIndexName", index.to_owned())));
-        get(exists, MetricQuery { namespace: "AWS/DynamoDB", metric, dimensions, statistic: Statistic::Sum }, ask)
+fn capacity_signals(table: &TableFacts, index: Option<&String>, diagnosing: bool, ask: &mut Ask<'_>) -> IndexSignals {
+    let on_demand = table.billing_mode == BillingMode::OnDemand;
+    let mut metric = |wanted: bool, metric| {
+        let mut dimensions = vec![("TableName", table.name.clone())];
+        dimensions.extend(index.map(|index| ("GlobalSecondaryIndexName", index.clone())));
+        get(wanted, MetricQuery { namespace: DYNAMODB, metric, dimensions, statistic: Statistic::Sum }, ask)
     };
     IndexSignals {
-        consumed_write: metric("ConsumedWriteCapacityUnits"),
-        consumed_read: metric("ConsumedReadCapacityUnits"),
-        write_throttles: metric("WriteProvisionedThroughputThrottleEvents"),
-        key_range_throttles: metric("WriteKeyRangeThroughputThrottleEvents"),
-        read_throttles: metric("ReadProvisionedThroughputThrottleEvents"),
+        consumed_write: metric(true, "ConsumedWriteCapacityUnits"),
+        consumed_read: metric(true, "ConsumedReadCapacityUnits"),
+        write_throttles: metric(true, "WriteProvisionedThroughputThrottleEvents"),
+        key_range_throttles: metric(true, "WriteKeyRangeThroughputThrottleEvents"),
+        read_throttles: metric(true, "ReadProvisionedThroughputThrottleEvents"),
+        // Documented for tables only (DynamoDB developer guide, "DynamoDB metrics and dimensions").
+        account_limit_throttles: metric(diagnosing && index.is_none(), "WriteAccountLimitThrottleEvents"),
+        on_demand_maximum_throttles: metric(diagnosing && on_demand, "WriteMaxOnDemandThroughputThrottleEvents"),
     }
 }
 
-fn get(exists: bool, query: MetricQuery, ask: &mut Ask<'_>) -> Signal {
-    if exists { ask(query) } else { Signal::absent() }
+fn get(wanted: bool, query: MetricQuery, ask: &mut Ask<'_>) -> Signal {
+    if wanted { ask(query) } else { Signal::absent() }
 }
+
+const KINESIS: &str = "AWS/Kinesis";
+const LAMBDA: &str = "AWS/Lambda";
+const DYNAMODB: &str = "AWS/DynamoDB";
 
 #[cfg(test)]
 mod tests {
@@ -180,15 +287,6 @@ mod tests {
         assert_eq!(newest_expected(at("2026-01-01T12:05:00Z"), 120), at("2026-01-01T12:02:00Z"));
         assert_eq!(newest_expected(at("2026-01-01T12:04:59Z"), 120), at("2026-01-01T12:01:00Z"));
         assert_eq!(newest_expected(at("2026-01-01T12:05:00Z"), 0), at("2026-01-01T12:04:00Z"));
-    }
-
-    #[test]
-    fn a_signal_without_its_newest_minute_is_stale() {
-        let newest = at("2026-01-01T12:02:00Z");
-        let point = |text| Point { at: at(text), value: 1.0 };
-        assert_eq!(freshness(&[], newest), Freshness::Absent);
-        assert_eq!(freshness(&[point("2026-01-01T12:02:00Z")], newest), Freshness::Fresh);
-        assert_eq!(freshness(&[point("2026-01-01T12:01:00Z")], newest), Freshness::Stale);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{facts, signals};
+use super::{Scope, facts, signals};
 use crate::{
     aws::{
         Allow,
@@ -138,7 +138,7 @@ async fn an_empty_account_has_no_facts_and_no_metrics_to_ask_for() {
     let aws = stub.connect(Allow::Reads).await;
     let facts = facts(&aws, &pipeline()).await.unwrap();
     assert!(facts.stream.is_none() && facts.functions.is_empty() && facts.tables.is_empty());
-    let signals = signals(&aws, &pipeline(), &facts, &policy()).await.unwrap();
+    let signals = signals(&aws, &pipeline(), &facts, &policy(), Scope::Scaling).await.unwrap();
     assert_eq!(signals.metrics_requested, 0);
     assert_eq!(signals.tables["t"].table.consumed_write.freshness, Freshness::Absent);
     assert!(!aws.calls().contains_key("cloudwatch:GetMetricData"));
@@ -200,7 +200,7 @@ async fn all_signals_come_in_one_request_up_to_the_newest_settled_minute() {
     let stub = Stub::new(metrics);
     let aws = stub.connect(Allow::Reads).await;
     let facts = facts(&aws, &pipeline()).await.unwrap();
-    let signals = signals(&aws, &pipeline(), &facts, &policy()).await.unwrap();
+    let signals = signals(&aws, &pipeline(), &facts, &policy(), Scope::Scaling).await.unwrap();
     assert_eq!(aws.calls()["cloudwatch:GetMetricData"], 1);
     assert_eq!(signals.newest_expected, "2026-01-01T12:02:00Z".parse().unwrap());
     // 6 of the stream, 6 of the function (two statistics of Duration are one), 5 of the table.
@@ -216,7 +216,7 @@ fn observations_and_steps_may_run_on_any_thread() {
     fn futures(aws: &crate::aws::Aws, facts_seen: &crate::model::Facts, step: &crate::plan::Step) {
         let (pipeline, policy) = (pipeline(), policy());
         is_send(|| facts(aws, &pipeline));
-        is_send(|| signals(aws, &pipeline, facts_seen, &policy));
+        is_send(|| signals(aws, &pipeline, facts_seen, &policy, Scope::Scaling));
         is_send(|| aws.execute(step, facts_seen));
     }
     let _ = futures;

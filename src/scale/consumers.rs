@@ -138,7 +138,12 @@ fn no_raise(inputs: &ConsumerInputs<'_>) -> Option<String> {
             finding.resource == id
                 && matches!(
                     finding.diagnosis,
-                    Diagnosis::FunctionFault | Diagnosis::FunctionTimeout | Diagnosis::ConcurrencyLimit
+                    Diagnosis::FunctionFault
+                        | Diagnosis::PoisonRecord
+                        | Diagnosis::FunctionTimeout
+                        | Diagnosis::ConcurrencyLimit
+                        | Diagnosis::PermissionDenied
+                        | Diagnosis::MappingFailing
                 )
         })
         .map(|finding| format!("not the bottleneck: {}", finding.summary))

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::{
-    diagnose::{self, ConsumerLoad, Finding, StreamLoad, mapping_of},
+    diagnose::{self, ConsumerLoad, Finding, StreamLoad},
     memory::Memory,
     model::{BillingMode, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
@@ -173,7 +173,7 @@ pub(super) fn collect_readers<'a>(
     let Some(stream) = &facts.stream else { return Vec::new() };
     let mut readers = Vec::new();
     for consumer in &pipeline.consumers {
-        let Some(mapping) = mapping_of(facts, consumer) else { continue };
+        let Some(mapping) = facts.mapping_to(&consumer.function, consumer.alias.as_deref()) else { continue };
         let load = diagnose::consumer_load(pipeline, policy, signals, consumer);
         let own = |sink: &&Sink<'_>| consumer.writes_to.iter().any(|name| name == sink.table);
         let demand = load.as_ref().map(|load| {

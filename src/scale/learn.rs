@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    diagnose::{consumer_load, mapping_of},
+    diagnose::consumer_load,
     memory::{Memory, Recommendation, SinkSample},
     model::{CapacityUnits, ConsumerSignals, Facts, IndexSignals, ResourceId, Signals},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
@@ -71,7 +71,7 @@ fn writers<'a>(pipeline: &'a Pipeline, facts: &Facts, signals: &'a Signals, tabl
             Some(Writer {
                 name: &consumer.name,
                 signals: signals.consumers.get(&consumer.name)?,
-                batch: f64::from(mapping_of(facts, consumer)?.batch_size.get()),
+                batch: f64::from(facts.mapping_to(&consumer.function, consumer.alias.as_deref())?.batch_size.get()),
             })
         })
         .collect()

@@ -264,7 +264,10 @@ impl Cycle<'_> {
         if memory.stream_seen.as_ref().is_some_and(|seen| seen.pending_target.is_some()) {
             return refuse("in-transition", "the last call has not shown its effect yet");
         }
-        if self.findings.iter().any(|finding| finding.diagnosis == Diagnosis::HotShard) {
+        let hot = |finding: &&Finding| {
+            finding.diagnosis == Diagnosis::HotShard && matches!(finding.resource, ResourceId::Stream(_))
+        };
+        if self.findings.iter().any(|finding| hot(&finding)) {
             return refuse("hot-shard", "more shards do not help a hot key");
         }
         Ok(())

@@ -98,6 +98,7 @@ fn table() -> TableFacts {
         time_to_live: None,
         point_in_time_recovery: true,
         deletion_protection: true,
+        on_demand_maximum_write: None,
         tags: BTreeMap::new(),
     }
 }
@@ -168,6 +169,7 @@ impl Scene {
                 on_failure: None,
                 filter_criteria: Vec::new(),
                 last_modified: None,
+                last_processing_result: None,
                 tags: BTreeMap::new(),
             });
         }
@@ -209,6 +211,7 @@ impl Scene {
             duration_max_ms: if invocations > 0.0 { series(ms) } else { Signal::absent() },
             iterator_age_ms: if invocations > 0.0 { series(load.age_seconds * 1000.0) } else { Signal::absent() },
             concurrent_executions: series(1.0),
+            ..ConsumerSignals::default()
         };
         let sink = |write: f64, read: f64| IndexSignals {
             consumed_write: sum(write),
@@ -216,11 +219,13 @@ impl Scene {
             write_throttles: series(load.throttles),
             key_range_throttles: series(load.key_range),
             read_throttles: series(0.0),
+            ..IndexSignals::default()
         };
         Signals {
             observed_at: self.now,
             newest_expected: newest,
             metrics_requested: 24,
+            account_concurrency: Signal::absent(),
             stream: StreamSignals {
                 incoming_records: sum(load.records),
                 incoming_bytes: sum(load.records * 190.0),
@@ -228,6 +233,7 @@ impl Scene {
                 read_throttles: series(0.0),
                 iterator_age_ms: series(load.age_seconds * 1000.0),
                 get_records: sum(load.records * 3.0),
+                ..StreamSignals::default()
             },
             consumers: BTreeMap::from([
                 ("leaderboard".to_owned(), consumer(load.invocations.0, load.duration_ms.0)),
@@ -568,7 +574,7 @@ fn a_lag_right_after_a_change_of_the_mapping_is_the_changes() {
     };
     let (before, _) = scene.cycle(&behind);
     assert_eq!(of_the_consumer(before).diagnosis, Diagnosis::Unknown);
-    let changed = scene.facts.observed_at - SignedDuration::from_mins(2);
+    let changed = scene.now - SignedDuration::from_mins(2);
     for mapping in &mut scene.facts.mappings {
         mapping.last_modified = Some(changed);
     }

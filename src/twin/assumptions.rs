@@ -1,13 +1,15 @@
 //! What the control plane assumes where AWS documents nothing, or documents two things. One place, by name,
-//! so that a probe of a real account can correct it. How long things take, and whether a stream can be tagged
+//! so that a probe of a real account can correct it; a world file may set each under `assumptions`. How long things take, and whether a stream can be tagged
 //! while UPDATING, is in the world's `Timings`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::world::FunctionModel;
 
 /// Named assumptions and account quotas of the control plane.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Assumptions {
     /// Accepted UpdateShardCount calls per stream in a rolling 24 h (API reference: ten). A refused call does
     /// not count: assumption.

@@ -45,7 +45,6 @@ use wire::{Answer, Args, Call, Refusal, Service};
 pub struct Twin {
     world: World,
     plane: Plane,
-    assumptions: Assumptions,
     kinesis: kinesis::Kinesis,
     lambda: lambda::Lambda,
     dynamodb: dynamodb::DynamoDb,
@@ -108,7 +107,7 @@ macro_rules! ctx {
             now: $twin.now_ms,
             world: &$twin.world,
             plane: &mut $twin.plane,
-            assumptions: &$twin.assumptions,
+            assumptions: &$twin.world.assumptions,
             audit: &mut $twin.audit,
             ids: &mut $twin.ids,
         }
@@ -131,7 +130,6 @@ impl Twin {
             metric_faults,
             now_ms,
             world,
-            assumptions: Assumptions::default(),
             kinesis: kinesis::Kinesis::default(),
             dynamodb: dynamodb::DynamoDb::default(),
             autoscaling: autoscaling::AutoScaling::default(),
@@ -165,7 +163,7 @@ impl Twin {
 
     /// The named assumptions, to be changed by a test before its first request.
     pub fn assumptions_mut(&mut self) -> &mut Assumptions {
-        &mut self.assumptions
+        &mut self.world.assumptions
     }
 
     /// Makes CloudWatch late or silent for a time.
@@ -226,7 +224,7 @@ impl Twin {
         if call.is_mutating() && !call.is_data() {
             self.remember();
         }
-        let taken = if self.assumptions.enforce_request_rates {
+        let taken = if self.world.assumptions.enforce_request_rates {
             self.rates.take(&call, self.now_ms, &self.world.account_id)
         } else {
             Ok(())

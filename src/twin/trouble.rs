@@ -291,7 +291,7 @@ impl Twin {
             self.world
                 .streams
                 .iter()
-                .map(super::world::ExistingStream::call)
+                .flat_map(super::world::ExistingStream::calls)
                 .chain(self.world.tables.iter().map(super::world::ExistingTable::call))
                 .collect(),
             self.world.mappings.iter().map(super::world::ExistingMapping::call).collect(),

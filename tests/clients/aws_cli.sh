@@ -92,7 +92,6 @@ yes '' kinesis start-stream-encryption --stream-name cli --encryption-type KMS -
 active
 no LimitExceededException kinesis update-shard-count --stream-name cli --target-shard-count 3 --scaling-type UNIFORM_SCALING
 yes 2 kinesis update-shard-count --stream-name cli --target-shard-count 2 --scaling-type UNIFORM_SCALING --query TargetShardCount
-no ResourceInUseException kinesis update-shard-count --stream-name cli --target-shard-count 4 --scaling-type UNIFORM_SCALING
 active
 yes '' kinesis merge-shards --stream-name cli --shard-to-merge shardId-000000000001 --adjacent-shard-to-merge shardId-000000000002
 active

@@ -16,20 +16,20 @@ use tempfile::TempDir;
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/alleycat.yaml");
 
 /// An empty home, an empty state directory, and specs made from the example.
-struct Bench {
+pub struct Bench {
     dir: TempDir,
 }
 
 /// What one run showed.
-struct Shown {
+pub struct Shown {
     line: String,
     code: i32,
-    stdout: String,
+    pub stdout: String,
     stderr: String,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("home")).unwrap();
         let bench = Self { dir };
@@ -43,7 +43,7 @@ impl Bench {
         self.dir.path()
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path().join(name);
         fs::write(&path, text).unwrap();
         path
@@ -72,7 +72,7 @@ impl Bench {
         command
     }
 
-    fn run(&self, line: &str) -> Shown {
+    pub fn run(&self, line: &str) -> Shown {
         Shown::of(line, self.command(line).output().unwrap())
     }
 
@@ -91,7 +91,7 @@ impl Bench {
     }
 
     /// Golden comparison; places and moments that differ from run to run are named instead.
-    fn golden(&self, name: &str, shown: &[&Shown]) {
+    pub fn golden(&self, name: &str, shown: &[&Shown]) {
         let text: String = shown.iter().map(|shown| shown.text()).collect();
         let root = self.path().display().to_string();
         let mut settings = insta::Settings::clone_current();
@@ -121,20 +121,20 @@ impl Shown {
     }
 
     /// Asserts the exit code, with the whole output in the message.
-    fn exits(self, code: i32) -> Self {
+    pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\n{}", self.text());
         self
     }
 
     /// Asserts that stderr says all of these.
-    fn says(self, parts: &[&str]) -> Self {
+    pub fn says(self, parts: &[&str]) -> Self {
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} is not said in\n{}", self.text());
         }
         self
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}", self.text()))
     }
 
@@ -220,6 +220,19 @@ fn specs_come_from_stdin_and_files_may_hold_several() {
     bench.run("plan two.yaml --local --pipeline alleycat").exits(0);
     bench.write("twins.yaml", &format!("{}\n---\n{}", example(), example()));
     bench.run("validate twins.yaml").exits(65).says(&["two pipelines"]);
+}
+
+#[test]
+fn world_files_are_validated_beside_specs() {
+    let bench = Bench::new();
+    bench.write("world.yaml", include_str!("../../examples/worlds/hotKey.yaml"));
+    let both = bench.run("validate spec.yaml world.yaml --output json").exits(0).json();
+    assert_eq!(both["pipelines"], serde_json::json!(["alleycat"]));
+    assert_eq!(both["worlds"], serde_json::json!(["hotKey"]));
+    bench.write("wrong.yaml", &include_str!("../../examples/worlds/hotKey.yaml").replace("shards: 4", "shards: none"));
+    bench.run("validate wrong.yaml").exits(65).says(&["wrong.yaml:", "shards"]);
+    let problems = bench.run("validate wrong.yaml --output json").exits(65).json();
+    assert_eq!(problems["problems"][0]["line"], 7);
 }
 
 #[test]

@@ -84,3 +84,14 @@ fn the_table_of_guards_names_files_and_tests_that_exist() {
     }
     assert!(lost.is_empty(), "not in the repository: {lost:#?}");
 }
+
+#[test]
+fn the_page_of_diagnoses_is_what_the_code_says() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/diagnoses.md");
+    let generated = alleycat_operator::diagnose::markdown();
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == generated, "docs/diagnoses.md differs: run `BLESS=1 cargo test --test it docs`");
+}

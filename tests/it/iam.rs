@@ -8,9 +8,10 @@ use std::{
 };
 
 use alleycat_operator::{
-    aws::{Access, OPERATIONS, PolicyKind, iam_policy},
+    aws::{Access, Allow, OPERATIONS, PolicyKind, iam_policy},
     daemon::Mode,
     model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
+    observe,
     spec::Pipeline,
     twin::{Host, Twin, World},
 };
@@ -62,6 +63,7 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
     done(&bench.apply().await);
     calls.belong_to(PolicyKind::Apply, &bench);
     bench.pass(Mode::Observe).await;
+    diagnosis_by_shards(&bench).await;
     calls.belong_to(PolicyKind::Plan, &bench);
     bench.daemon(Mode::Act, SignedDuration::from_mins(90), |_, _| ()).await;
     calls.belong_to(PolicyKind::Autoscale, &bench);
@@ -81,6 +83,16 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
         let idle: Vec<_> = granted.difference(&needed).collect();
         assert!(idle.is_empty(), "{} grants what nothing uses: {idle:?}", kind.name());
     }
+}
+
+/// What a diagnosis reads of a stream whose shards have metrics of their own.
+async fn diagnosis_by_shards(bench: &Bench) {
+    let mut facts = bench.facts().await;
+    facts.stream.as_mut().unwrap().shard_level_metrics = vec!["IncomingRecords".to_owned()];
+    let aws = bench.aws(Allow::Reads).await;
+    let scope = observe::Scope::Diagnosis(SignedDuration::from_hours(1));
+    let signals = observe::signals(&aws, &bench.pipeline, &facts, &bench.policy, scope).await.unwrap();
+    assert_eq!(signals.stream.shards.len(), 1);
 }
 
 /// A spec after which `apply` has to make every kind of change it can make to what exists.

@@ -241,7 +241,7 @@ fn readers_who_want_more_than_two_mebibytes_a_second_are_throttled() {
     let mut world = World::alleycat().with_races(0);
     let points = vec![RatePoint { at_seconds: 0, records_per_second: 50.0 }];
     let (stream, record_bytes) = ("alleycat".to_owned(), 20_000);
-    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 0.0 });
+    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 0.0, jitter: 0.0 });
     let plenty = Setup { world, write: 4_000, index_write: 2_000, ..template() };
     let throttles =
         |setup: &Setup| sum(&metric(&setup.run(1), "AWS/Kinesis", "ReadProvisionedThroughputExceeded", &KINESIS));
@@ -309,7 +309,7 @@ fn a_hot_key_fills_one_shard_and_one_slot() {
     let mut world = World::alleycat().with_races(0);
     let points = vec![RatePoint { at_seconds: 0, records_per_second: 1_500.0 }];
     let (stream, record_bytes) = ("alleycat".to_owned(), 185);
-    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 1.0 });
+    world.producers.push(Producer::Rate { stream, record_bytes, points, ramp: false, hot_key_share: 1.0, jitter: 0.0 });
     let plane = Setup { world, shards: 4, factor: 10, write: 4_000, index_write: 2_000, ..template() }.run(1);
     let totals = &plane.totals().streams["alleycat"];
     assert_eq!(totals.rejected, totals.offered / 3);
@@ -391,7 +391,7 @@ mod random {
             let mut world = World::alleycat().with_racers(racers).with_jitter(jitter);
             let points = rates.iter().zip(0..).map(|(rate, index)| RatePoint { at_seconds: index * 600, records_per_second: *rate });
             let points = points.collect();
-            world.producers.push(Producer::Rate { stream: "alleycat".into(), record_bytes, points, ramp, hot_key_share: hot });
+            world.producers.push(Producer::Rate { stream: "alleycat".into(), record_bytes, points, ramp, hot_key_share: hot, jitter: 0.0 });
             world.random_keys = random_keys;
             for function in world.functions.values_mut() {
                 function.error_rate = error_rate;

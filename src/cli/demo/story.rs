@@ -272,7 +272,7 @@ impl<'a> Teller<'a> {
         for finding in &report.findings {
             let key = (finding.diagnosis, finding.resource.clone());
             if now.contains(&key) && self.open.insert(key) {
-                let text = format!("{}: {}", name_of(finding.diagnosis), finding.summary);
+                let text = format!("{}: {}", finding.diagnosis, finding.summary);
                 self.say(report.at, EventKind::Finding, finding.resource.to_string(), text);
             }
         }
@@ -283,7 +283,7 @@ impl<'a> Teller<'a> {
                 self.open.iter().filter(|key| self.recent.iter().all(|past| !past.contains(*key))).cloned().collect();
             for key in over {
                 self.open.remove(&key);
-                self.say(report.at, EventKind::Cleared, key.1.to_string(), format!("{} is over.", name_of(key.0)));
+                self.say(report.at, EventKind::Cleared, key.1.to_string(), format!("{} is over.", key.0));
             }
         }
         if self.operator {
@@ -335,9 +335,4 @@ fn same_call(one: &ResourceId, other: &ResourceId) -> bool {
         _ => None,
     };
     one == other || (table(one).is_some() && table(one) == table(other))
-}
-
-/// A diagnosis as it is written in JSON and docs.
-fn name_of(diagnosis: Diagnosis) -> String {
-    serde_json::to_value(diagnosis).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

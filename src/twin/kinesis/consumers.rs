@@ -14,10 +14,14 @@ const CREATING_LIMIT: usize = 5;
 
 impl Kinesis {
     pub(super) fn register_consumer(&mut self, ctx: &Ctx, args: Args) -> Answer {
-        let name = args.text("ConsumerName").unwrap_or_default();
+        let name = args.need_text("ConsumerName")?;
         let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
-            return Err(invalid(format!("ConsumerName {name} is not valid: 1 to 128 of [a-zA-Z0-9_.-].")));
+            return Err(Refusal::constraint(
+                name,
+                "consumerName",
+                "satisfy regular expression pattern: [a-zA-Z0-9_.-]+",
+            ));
         }
         let tags = args.map("Tags");
         tags::check_tags(&tags)?;
@@ -68,7 +72,7 @@ impl Kinesis {
     }
 
     pub(super) fn list_consumers(&self, ctx: &Ctx, args: Args) -> Answer {
-        let at_most = args.ranged("MaxResults", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100) as usize;
+        let at_most = args.ranged("MaxResults", 1, 10_000)?.unwrap_or(100) as usize;
         let stream = self.find(ctx, args)?;
         if stream.status != Status::Updating {
             stream.need_active(ctx)?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Kinesis, in_use, invalid, limit, records, tags::as_invalid};
+use super::{Kinesis, in_use, invalid, limit, records};
 use crate::twin::{
     Ctx,
     wire::{Answer, Args, Refusal},
@@ -31,8 +31,8 @@ pub(super) struct Subscription {
 
 impl Kinesis {
     pub(super) fn subscribe(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
-        let arn = args.need_text("ConsumerARN").map_err(as_invalid)?;
-        let wanted = args.need_text("ShardId").map_err(as_invalid)?;
+        let arn = args.need_text("ConsumerARN")?;
+        let wanted = args.need_text("ShardId")?;
         let position = args.at("StartingPosition").ok_or_else(|| invalid("StartingPosition is required."))?;
         let (name, consumer) = self.consumer_ref(ctx, args)?;
         let stream = self.streams.get(&name).ok_or_else(|| super::not_found(ctx, arn))?;

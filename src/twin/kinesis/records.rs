@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
-use super::{Kinesis, Status, Stream, invalid, not_found, reshard::hash_key, tags::as_invalid, token};
+use super::{Kinesis, Status, Stream, invalid, not_found, reshard::hash_key, token};
 use crate::twin::{
     Ctx, epoch,
     plane::{Position, PutRefused, Received, ShardView},
@@ -57,11 +57,8 @@ impl Kinesis {
     pub(super) fn put_records(&self, ctx: &mut Ctx, args: Args) -> Answer {
         let entries = args.list("Records").count();
         if entries == 0 || entries > BATCH_RECORDS {
-            return Err(as_invalid(Refusal::constraint(
-                &format!("{entries} records"),
-                "records",
-                &format!("have length between 1 and {BATCH_RECORDS}"),
-            )));
+            let bounds = format!("have length between 1 and {BATCH_RECORDS}");
+            return Err(Refusal::constraint(&format!("{entries} records"), "records", &bounds));
         }
         let stream = self.usable(ctx, args)?;
         let records = args.list("Records").map(|entry| record(entry, stream.max_record_kib));
@@ -101,7 +98,7 @@ impl Kinesis {
     }
 
     pub(super) fn shard_iterator(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
-        let wanted = args.text("ShardId").ok_or_else(|| invalid("ShardId is required."))?;
+        let wanted = args.need_text("ShardId")?;
         let stream = self.usable(ctx, args)?;
         let shard = stream.shard(ctx, wanted)?;
         let from = start(ctx, stream, &shard, args, "ShardIteratorType", "StartingSequenceNumber")?;
@@ -114,8 +111,11 @@ impl Kinesis {
     }
 
     pub(super) fn get_records(&self, ctx: &mut Ctx, args: Args) -> Answer {
-        let at_most = args.ranged("Limit", 1, READ_RECORDS).map_err(as_invalid)?.unwrap_or(READ_RECORDS) as u64;
-        let sealed = args.text("ShardIterator").ok_or_else(|| invalid("ShardIterator is required."))?;
+        let at_most = args.ranged("Limit", 1, i64::MAX)?.unwrap_or(READ_RECORDS);
+        if at_most > READ_RECORDS {
+            return Err(invalid(format!("Limit {at_most} is greater than {READ_RECORDS}.")));
+        }
+        let sealed = args.need_text("ShardIterator")?;
         let parts = token::open(sealed).ok_or_else(|| invalid("Invalid ShardIterator."))?;
         let [name, created, number, position, issued] = parts.as_slice() else {
             return Err(invalid("Invalid ShardIterator."));
@@ -141,7 +141,7 @@ impl Kinesis {
         stream.need_key(ctx)?;
         dry_run(args)?;
         let shard = ctx.plane.shard(name, number).ok_or_else(|| not_found(ctx, name))?;
-        let reading = ctx.plane.read(name, number, position, at_most);
+        let reading = ctx.plane.read(name, number, position, at_most as u64);
         let reading = reading.ok_or_else(|| throttled(rate_exceeded(ctx, name, number)))?;
         let records: Vec<Value> = reading.records.iter().map(|record| stream.record(&shard, record)).collect();
         let mut output = json!({ "Records": records, "MillisBehindLatest": reading.behind_ms });
@@ -172,7 +172,7 @@ impl Stream {
     pub(super) fn shard(&self, ctx: &Ctx, id: &str) -> Result<ShardView, Refusal> {
         let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if id.is_empty() || id.len() > 128 || !id.chars().all(legal) {
-            return Err(invalid(format!("ShardId {id} is not valid.")));
+            return Err(Refusal::constraint(id, "shardId", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"));
         }
         let number = id.strip_prefix("shardId-").and_then(|digits| digits.parse().ok());
         let shard = number.and_then(|number| ctx.plane.shard(&self.name, number)).filter(|shard| shard.id == id);
@@ -257,7 +257,11 @@ pub(super) fn start(
             let after = i64::from(kind == "AFTER_SEQUENCE_NUMBER");
             return Ok((position + after).max(0) as u64);
         }
-        other => return Err(wrong(&format!("{} is not a kind of starting position", other.unwrap_or("null")))),
+        other => {
+            let member = if kind == "Type" { "startingPosition.type" } else { "shardIteratorType" };
+            let set = "satisfy enum value set: [AFTER_SEQUENCE_NUMBER, AT_SEQUENCE_NUMBER, AT_TIMESTAMP, LATEST, TRIM_HORIZON]";
+            return Err(Refusal::constraint(other.unwrap_or("null"), member, set));
+        }
     };
     ctx.plane.position(&stream.name, shard.number, from).ok_or_else(|| not_found(ctx, &stream.name))
 }
@@ -287,28 +291,20 @@ pub(super) fn children(shards: &[ShardView], parent: &ShardView) -> Vec<Value> {
 
 /// Reads one record of a request and checks it against the record size of the stream.
 fn record(args: Args<'_>, max_kib: u32) -> Result<Record<'_>, Refusal> {
-    let key = args.text("PartitionKey").unwrap_or_default();
+    let key = args.need_text("PartitionKey")?;
     let characters = key.chars().count();
     if characters == 0 || characters > 256 {
-        return Err(as_invalid(Refusal::constraint(
-            key.get(..16).unwrap_or(key),
-            "partitionKey",
-            "have length between 1 and 256",
-        )));
+        return Err(Refusal::constraint(key.get(..16).unwrap_or(key), "partitionKey", "have length between 1 and 256"));
     }
-    let data = args.text("Data").ok_or_else(|| invalid("Data is required."))?;
-    let data = BASE64_STANDARD.decode(data);
+    let data = BASE64_STANDARD.decode(args.need_text("Data")?);
     let data = data.map_err(|_| Refusal::new(400, "SerializationException", "Data is not base64"))?;
     let most = max_kib as usize * 1_024;
     if data.len() + key.len() > most {
-        return Err(as_invalid(Refusal::constraint(
-            &format!("{} bytes", data.len() + key.len()),
-            "data",
-            &format!("have length less than or equal to {most}"),
-        )));
+        // The stream's own limit, and so not a constraint of the API's model.
+        return Err(invalid(format!("The record has {} bytes, the stream takes {most}.", data.len() + key.len())));
     }
     let hash = match args.text("ExplicitHashKey") {
-        Some(explicit) => hash_key(explicit)?,
+        Some(explicit) => hash_key(explicit, "explicitHashKey")?,
         None => u128::from_be_bytes(Md5::digest(key.as_bytes()).into()),
     };
     Ok(Record { hash, key, data })

@@ -82,7 +82,7 @@ impl Kinesis {
         let key = args.need_text("NewStartingHashKey")?;
         let stream = self.reshardable(ctx, args)?;
         let shard = open_shard(ctx, stream, wanted)?;
-        let key = hash_key(key)?;
+        let key = hash_key(key, "newStartingHashKey")?;
         if key <= shard.starting_hash || key >= shard.ending_hash {
             return Err(invalid(format!(
                 "NewStartingHashKey {key} used in SplitShard() on shard {wanted} in stream {} under account {} is not both \
@@ -216,14 +216,14 @@ fn check_target(current: i64, target: i64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A hash key in decimal.
-pub(super) fn hash_key(text: &str) -> Result<u128, Refusal> {
-    let decimal = text == "0" || (!text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit()));
-    text.parse().ok().filter(|_| decimal).ok_or_else(|| {
-        invalid(format!(
-            "Invalid hash key {text}: it must be a decimal number from 0 to 2^128 - 1, without leading zeros."
-        ))
-    })
+/// A hash key in decimal, the value of `member`.
+pub(super) fn hash_key(text: &str, member: &str) -> Result<u128, Refusal> {
+    let digits = (1..=39).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || (text != "0" && text.starts_with('0')) {
+        let pattern = r"satisfy regular expression pattern: 0|([1-9]\d{0,38})";
+        return Err(Refusal::constraint(text.get(..40).unwrap_or(text), member, pattern));
+    }
+    text.parse().map_err(|_| invalid(format!("Invalid hash key {text}: it must be in the range 0 to 2^128 - 1.")))
 }
 
 fn open_shard(ctx: &Ctx, stream: &Stream, id: &str) -> Result<ShardView, Refusal> {

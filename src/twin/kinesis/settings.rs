@@ -79,7 +79,8 @@ impl Kinesis {
     pub(super) fn monitoring(&mut self, ctx: &Ctx, args: Args, enable: bool) -> Answer {
         let mut named: BTreeSet<String> = args.texts("ShardLevelMetrics").map(str::to_owned).collect();
         if named.is_empty() || !named.iter().all(|name| name == "ALL" || METRICS.contains(&name.as_str())) {
-            return Err(invalid(format!("ShardLevelMetrics must hold 1 to 7 of {}, or ALL.", METRICS.join(", "))));
+            let set = format!("satisfy enum value set: [{}, ALL]", METRICS.join(", "));
+            return Err(Refusal::constraint(&format!("{named:?}"), "shardLevelMetrics", &set));
         }
         if named.contains("ALL") {
             named = METRICS.iter().map(|&name| name.to_owned()).collect();
@@ -134,12 +135,14 @@ pub(super) fn record_kib(args: Args) -> Result<Option<u32>, Refusal> {
 
 /// The key of an encryption request.
 fn encryption(args: Args<'_>) -> Result<&str, Refusal> {
-    if args.text("EncryptionType") != Some("KMS") {
-        return Err(invalid("EncryptionType must be KMS."));
+    match args.need_text("EncryptionType")? {
+        "KMS" => {}
+        "NONE" => return Err(invalid("EncryptionType must be KMS.")),
+        other => return Err(Refusal::constraint(other, "encryptionType", "satisfy enum value set: [KMS, NONE]")),
     }
-    let key = args.text("KeyId").unwrap_or_default();
+    let key = args.need_text("KeyId")?;
     if key.is_empty() || key.len() > 2_048 {
-        return Err(invalid("KeyId must have 1 to 2048 characters."));
+        return Err(Refusal::constraint(key.get(..16).unwrap_or(key), "keyId", "have length between 1 and 2048"));
     }
     Ok(key)
 }

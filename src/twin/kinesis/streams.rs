@@ -96,7 +96,7 @@ impl Kinesis {
 
     pub(super) fn describe(&self, ctx: &Ctx, args: Args) -> Answer {
         let stream = self.find(ctx, args)?;
-        let at_most = args.ranged("Limit", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100).min(100) as usize;
+        let at_most = args.ranged("Limit", 1, 10_000)?.unwrap_or(100).min(100) as usize;
         let (shards, more) = page(stream.shards(ctx), args.text("ExclusiveStartShardId"), at_most);
         let mut description = stream.description();
         description.insert("Shards".to_owned(), shards.iter().map(shard_json).collect());
@@ -105,7 +105,7 @@ impl Kinesis {
     }
 
     pub(super) fn list_shards(&self, ctx: &Ctx, args: Args) -> Answer {
-        let at_most = args.ranged("MaxResults", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(1_000).min(1_000);
+        let at_most = args.ranged("MaxResults", 1, 10_000)?.unwrap_or(1_000).min(1_000);
         let filter = args.at("ShardFilter");
         // A token carries the stream and, as JSON, the filter it began with.
         let (name, filter, after) = match args.text("NextToken") {
@@ -141,7 +141,7 @@ impl Kinesis {
     }
 
     pub(super) fn list(&self, ctx: &Ctx, args: Args) -> Answer {
-        let at_most = args.ranged("Limit", 1, 10_000).map_err(tags::as_invalid)?.unwrap_or(100) as usize;
+        let at_most = args.ranged("Limit", 1, 10_000)?.unwrap_or(100) as usize;
         let start = match args.text("NextToken") {
             Some(token) => paging::resume(ctx, token, "streams", "")?,
             None => args.text("ExclusiveStartStreamName").unwrap_or_default().to_owned(),
@@ -263,7 +263,11 @@ fn filtered(
             let at = at()?;
             shards.retain(|shard| shard.closed_ms.is_none_or(|closed| closed >= at));
         }
-        other => return Err(invalid(format!("{} is not a ShardFilter type.", other.unwrap_or("null")))),
+        other => {
+            let set = "satisfy enum value set: [AFTER_SHARD_ID, AT_LATEST, AT_TIMESTAMP, AT_TRIM_HORIZON, FROM_TIMESTAMP, \
+                       FROM_TRIM_HORIZON]";
+            return Err(Refusal::constraint(other.unwrap_or("null"), "shardFilter.type", set));
+        }
     }
     Ok(shards)
 }

@@ -21,7 +21,7 @@ impl Kinesis {
     pub(super) fn add_tags(&mut self, ctx: &Ctx, args: Args) -> Answer {
         let tags = args.map("Tags");
         if tags.is_empty() || tags.len() > TAGS_PER_CALL {
-            return Err(invalid(format!("Tags must hold 1 to {TAGS_PER_CALL} tags.")));
+            return Err(length(tags.len(), "tags", TAGS_PER_CALL));
         }
         let stream = self.find_mut(ctx, args)?;
         stream.need_taggable(ctx)?;
@@ -42,7 +42,7 @@ impl Kinesis {
 
     pub(super) fn list_tags(&self, ctx: &Ctx, args: Args) -> Answer {
         let stream = self.find(ctx, args)?;
-        let at_most = args.ranged("Limit", 1, 50).map_err(as_invalid)?.unwrap_or(50) as usize;
+        let at_most = args.ranged("Limit", 1, 50)?.unwrap_or(50) as usize;
         let start = args.text("ExclusiveStartTagKey").unwrap_or_default();
         let rest = stream.tags.iter().filter(|(key, _)| key.as_str() > start);
         let more = rest.clone().count() > at_most;
@@ -53,7 +53,7 @@ impl Kinesis {
     pub(super) fn tag_resource(&mut self, ctx: &Ctx, args: Args) -> Answer {
         let tags = args.map("Tags");
         if tags.is_empty() {
-            return Err(invalid("Tags must hold at least one tag."));
+            return Err(length(0, "tags", TAG_LIMIT));
         }
         merge(self.tags_mut(ctx, args)?, tags)?;
         Ok(Value::Null)
@@ -98,7 +98,7 @@ impl Kinesis {
     }
 
     pub(super) fn put_policy(&mut self, ctx: &Ctx, args: Args) -> Answer {
-        let policy = args.need_text("Policy").map_err(as_invalid)?;
+        let policy = args.need_text("Policy")?;
         let readable = serde_json::from_str::<Value>(policy).is_ok_and(|policy| policy["Statement"].is_array());
         if !readable || policy.len() > POLICY_LIMIT {
             return Err(invalid("The resource policy is not a JSON policy document with a Statement."));
@@ -143,7 +143,7 @@ impl Kinesis {
 
     /// Stream name and, if it is one, consumer name behind `ResourceARN`.
     fn resource(&self, args: Args) -> Result<(String, Option<String>), Refusal> {
-        let arn = args.need_text("ResourceARN").map_err(as_invalid)?;
+        let arn = args.need_text("ResourceARN")?;
         if !arn.starts_with("arn:aws:kinesis:") || !arn.contains(":stream/") {
             return Err(invalid(format!("{arn} is not the ARN of a stream or consumer.")));
         }
@@ -171,16 +171,18 @@ fn no_policy(args: Args) -> Refusal {
     Refusal::new(400, "ResourceNotFoundException", format!("No resource policy found for resource ARN {arn}."))
 }
 
-/// A constraint that Kinesis itself checks, under its own code.
-pub(super) fn as_invalid(refusal: Refusal) -> Refusal {
-    invalid(refusal.message)
+fn length(given: usize, member: &str, most: usize) -> Refusal {
+    Refusal::constraint(&format!("{given} members"), member, &format!("have length between 1 and {most}"))
 }
 
 fn check_keys(keys: &[&str]) -> Result<(), Refusal> {
-    if keys.is_empty() || keys.len() > TAGS_PER_CALL || keys.iter().any(|key| key.is_empty() || key.len() > 512) {
-        return Err(invalid(format!("TagKeys must hold 1 to {TAGS_PER_CALL} keys of 1 to 128 characters.")));
+    if keys.is_empty() || keys.len() > TAGS_PER_CALL {
+        return Err(length(keys.len(), "tagKeys", TAGS_PER_CALL));
     }
-    Ok(())
+    match keys.iter().find(|key| key.is_empty() || key.chars().count() > 128) {
+        Some(key) => Err(Refusal::constraint(key, "tagKeys", "have length between 1 and 128")),
+        None => Ok(()),
+    }
 }
 
 fn merge(tags: &mut BTreeMap<String, String>, more: BTreeMap<String, String>) -> Result<(), Refusal> {

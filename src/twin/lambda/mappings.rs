@@ -262,6 +262,10 @@ impl Mapping {
             LastResult::Failed => "PROBLEM: Function call failed",
             LastResult::Throttled => "PROBLEM: Function call throttled",
             LastResult::NoFunction => "PROBLEM: Function not found",
+            LastResult::Denied => {
+                "PROBLEM: Cannot access stream. Please ensure the role can perform the GetRecords, GetShardIterator, \
+                 DescribeStream, ListShards, and ListStreams actions on your stream in IAM."
+            }
         };
         let mut value = self.settings.json(listed);
         value["UUID"] = json!(self.uuid);

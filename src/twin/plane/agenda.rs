@@ -23,6 +23,8 @@ pub(super) enum Event {
     Wake(u32, u32),
     /// An invocation moves on.
     Invoke(u64),
+    /// A reader that is not ours begins or ends: its index.
+    Outside(u32),
 }
 
 /// All that is due. The same event at the same moment happens once.
@@ -62,6 +64,7 @@ impl Agenda {
             Event::Poll(mapping, shard) => (2, pair(mapping, shard)),
             Event::Wake(mapping, shard) => (3, pair(mapping, shard)),
             Event::Invoke(invocation) => (4, invocation),
+            Event::Outside(reader) => (5, u64::from(reader)),
         };
         let moment = (at.clamp(-MOMENTS, MOMENTS - 1) + MOMENTS) as u128;
         self.0.push(Reverse((moment << KIND | kind) << OWN | u128::from(own)));
@@ -84,7 +87,8 @@ impl Agenda {
             1 => Event::Emit(low),
             2 => Event::Poll(high, low),
             3 => Event::Wake(high, low),
-            _ => Event::Invoke(own),
+            4 => Event::Invoke(own),
+            _ => Event::Outside(low),
         };
         Some((at, event))
     }
@@ -104,6 +108,7 @@ mod tests {
             (7, Event::Poll(2, 0)),
             (7, Event::Wake(0, 3)),
             (7, Event::Invoke(0)),
+            (7, Event::Outside(4)),
             (8, Event::Minute),
         ];
         let mut agenda = Agenda::default();
@@ -111,7 +116,7 @@ mod tests {
             agenda.add(*at, *event);
         }
         let taken: Vec<_> = std::iter::from_fn(|| agenda.next_before(8)).collect();
-        assert_eq!(taken, events[..7]);
+        assert_eq!(taken, events[..8]);
         assert_eq!(agenda.next_before(9), Some((8, Event::Minute)));
     }
 }

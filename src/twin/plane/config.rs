@@ -93,6 +93,8 @@ pub enum LastResult {
     Throttled,
     /// The function does not exist.
     NoFunction,
+    /// The function's role may not read the stream.
+    Denied,
 }
 
 /// A table as the data plane needs it.

@@ -20,12 +20,7 @@ impl Plane {
         let stream = Stream::new(name, shards, retention_hours, &mut self.metrics, self.now_ms);
         self.streams.insert(name, stream);
         self.totals.streams.entry(name.to_owned()).or_default();
-        for (_, reader) in self.externals.clone().into_iter().filter(|(stream, _)| stream == name) {
-            let (config, on) = (external(name), self.streams.number(name));
-            let rng = Rng::new(self.seed, &format!("external/{name}/{reader}"));
-            self.mappings.insert(self.next_mapping, Mapping::new(None, config, (on, u32::MAX), rng));
-            self.next_mapping += 1;
-        }
+        self.meet_outside(name);
         let attached: Vec<u32> = self.on_stream(name);
         for mapping in attached {
             self.attach(mapping);
@@ -173,7 +168,8 @@ impl Plane {
 
     /// Adds a function, or replaces its behaviour.
     pub fn put_function(&mut self, name: &str, model: &FunctionModel, racers: u32) {
-        let mut function = Function::new(name, model, racers, self.seed, &mut self.tables, &mut self.metrics);
+        let of = (self.seed, self.origin);
+        let mut function = Function::new(name, model, racers, of, &mut self.tables, &mut self.metrics);
         function.running = self.functions.get(name).map_or(0, |before| before.running);
         for mapping in self.mappings.values().filter(|mapping| mapping.config.function == name) {
             if let Some(qualifier) = &mapping.config.qualifier {
@@ -187,7 +183,7 @@ impl Plane {
     /// Changes a function's timeout (seconds) and memory (MB), for invocations from now on.
     pub fn set_function(&mut self, name: &str, timeout_seconds: u32, memory_mb: u32) {
         if let Some(function) = self.functions.get_mut(name) {
-            (function.model.timeout_seconds, function.model.memory_mb) = (timeout_seconds, memory_mb);
+            function.set(timeout_seconds, memory_mb);
         }
     }
 
@@ -305,7 +301,7 @@ impl Plane {
     }
 
     /// A mapping takes its positions on the stream, when that exists.
-    fn attach(&mut self, id: u32) {
+    pub(super) fn attach(&mut self, id: u32) {
         let Some(mapping) = self.mappings.get_mut(id) else { return };
         let Some(stream) = self.streams.at(mapping.stream) else { return };
         let (held, skipped) = mapping.attach(stream);
@@ -346,15 +342,5 @@ impl Plane {
         for shard in shards {
             self.pump(id, shard);
         }
-    }
-}
-
-/// The stand-in configuration of a reader that is not ours.
-fn external(stream: &str) -> MappingConfig {
-    MappingConfig {
-        stream: stream.to_owned(),
-        batch_size: 10_000,
-        parallelization_factor: 0,
-        ..MappingConfig::default()
     }
 }

@@ -11,7 +11,7 @@ use super::producer::Class;
 use super::reader::Batch;
 use super::rng::Rng;
 use super::table::{Api, Demand, Table};
-use crate::twin::world::{FunctionModel, Operation, OperationKind, Per};
+use crate::twin::world::{FunctionModel, Operation, OperationKind, Per, Phase};
 
 /// Retries of a throttled DynamoDB request inside the function (the JavaScript SDK's default).
 const SDK_RETRIES: u32 = 10;
@@ -71,13 +71,30 @@ impl Account {
     }
 }
 
+/// Memory in MB that has one vCPU; a smaller function has its share of one (Lambda guide, "Configure Lambda function
+/// memory").
+const ONE_CPU_MB: u32 = 1_769;
+
+/// How a function behaves in a phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Behaviour {
+    from_ms: i64,
+    to_ms: i64,
+    model: FunctionModel,
+    tables: Vec<u32>,
+    read_denied: bool,
+}
+
 /// A function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Function {
     pub name: String,
     pub model: FunctionModel,
     /// The tables of the model's accesses, by number.
-    pub tables: Vec<u32>,
+    tables: Vec<u32>,
+    phases: Vec<Behaviour>,
+    /// The memory at which its times are given, MB.
+    given_mb: u32,
     pub reserved: Option<u32>,
     pub running: u32,
     pub series: Series,
@@ -87,24 +104,73 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// A function of a world with this many racers.
+    /// A function of a world with this many racers that began at `origin`.
     pub(super) fn new(
         name: &str,
         model: &FunctionModel,
         racers: u32,
-        seed: u64,
+        (seed, origin): (u64, i64),
         tables: &mut Named<Table>,
         metrics: &mut MetricStore,
     ) -> Self {
-        let mut model = model.clone();
-        let tables = model.tables.iter().map(|access| tables.number(&access.table)).collect();
-        for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
-            operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
+        let mut sized = |mut model: FunctionModel| {
+            for operation in model.tables.iter_mut().flat_map(|access| &mut access.operations) {
+                operation.item_bytes += operation.bytes_per_racer * u64::from(racers);
+            }
+            let tables: Vec<u32> = model.tables.iter().map(|access| tables.number(&access.table)).collect();
+            (model, tables)
+        };
+        let at = |seconds: u32| origin + i64::from(seconds) * 1_000;
+        let (own, tables) = sized(FunctionModel { phases: Vec::new(), ..model.clone() });
+        let phase = |phase: &Phase| {
+            let (model, tables) = sized(phase.of(model));
+            let (from_ms, to_ms) = (at(phase.from_seconds), phase.to_seconds.map_or(i64::MAX, at));
+            Behaviour { from_ms, to_ms, model, tables, read_denied: phase.read_denied }
+        };
+        Self {
+            name: name.to_owned(),
+            phases: model.phases.iter().map(phase).collect(),
+            given_mb: model.memory_mb,
+            reserved: model.reserved_concurrency,
+            model: own,
+            tables,
+            running: 0,
+            series: Series::new(metrics, &[("FunctionName", name)]),
+            qualified: BTreeMap::new(),
+            rng: Rng::new(seed, &format!("function/{name}")),
         }
-        let series = Series::new(metrics, &[("FunctionName", name)]);
-        let rng = Rng::new(seed, &format!("function/{name}"));
-        let (reserved, qualified) = (model.reserved_concurrency, BTreeMap::new());
-        Self { name: name.to_owned(), model, tables, reserved, running: 0, series, qualified, rng }
+    }
+
+    /// Another timeout (seconds) and memory (MB), for invocations from now on.
+    pub(super) fn set(&mut self, timeout_seconds: u32, memory_mb: u32) {
+        for model in self.phases.iter_mut().map(|phase| &mut phase.model).chain([&mut self.model]) {
+            (model.timeout_seconds, model.memory_mb) = (timeout_seconds, memory_mb);
+        }
+    }
+
+    /// The phase of a moment: 0 is none.
+    pub(super) fn phase(&self, at: i64) -> u32 {
+        let found = self.phases.iter().rposition(|phase| phase.from_ms <= at && at < phase.to_ms);
+        found.map_or(0, |index| index as u32 + 1)
+    }
+
+    /// How it behaves in a phase.
+    pub(super) fn in_phase(&self, phase: u32) -> &FunctionModel {
+        let index = (phase as usize).checked_sub(1);
+        index.and_then(|index| self.phases.get(index)).map_or(&self.model, |phase| &phase.model)
+    }
+
+    /// The table of an access in a phase, by number.
+    pub(super) fn table(&self, phase: u32, access: u32) -> Option<u32> {
+        let index = (phase as usize).checked_sub(1);
+        let tables = index.and_then(|index| self.phases.get(index)).map_or(&self.tables, |phase| &phase.tables);
+        tables.get(access as usize).copied()
+    }
+
+    /// Whether its role may not read streams now.
+    pub(super) fn is_read_denied(&self, now: i64) -> bool {
+        let index = (self.phase(now) as usize).checked_sub(1);
+        index.and_then(|index| self.phases.get(index)).is_some_and(|phase| phase.read_denied)
     }
 
     /// Keeps metrics of an alias from now on.
@@ -123,15 +189,17 @@ impl Function {
 
     /// How many records of the batch come before its first poison record; `None` when it has none.
     pub(super) fn before_poison(&self, batch: &Batch) -> Option<u64> {
-        let every = self.model.poison_every;
-        if every == 0 {
+        if self.model.poison_every == 0 && self.phases.is_empty() {
             return None;
         }
         let mut before = 0;
         for piece in &batch.pieces {
-            let first = every - 1 - piece.seq % every;
-            if first < u64::from(piece.count) {
-                return Some(before + first);
+            let every = self.in_phase(self.phase(piece.at)).poison_every;
+            if every > 0 {
+                let first = every - 1 - piece.seq % every;
+                if first < u64::from(piece.count) {
+                    return Some(before + first);
+                }
             }
             before += u64::from(piece.count);
         }
@@ -139,9 +207,15 @@ impl Function {
     }
 
     /// Time of an invocation's own work, in milliseconds; at least one.
-    pub(super) fn work_ms(&self, records: u64) -> i64 {
-        let records = records.saturating_mul(u64::from(self.model.per_record_us)).div_ceil(1_000);
-        (i64::from(self.model.startup_ms) + records as i64).max(1)
+    pub(super) fn work_ms(&self, records: u64, phase: u32) -> i64 {
+        let model = self.in_phase(phase);
+        let records = records.saturating_mul(u64::from(model.per_record_us)).div_ceil(1_000);
+        let mut work = u64::from(model.startup_ms).saturating_add(records);
+        if model.cpu_bound {
+            let share = |memory: u32| u64::from(memory.clamp(1, ONE_CPU_MB));
+            work = work.saturating_mul(share(self.given_mb)).div_ceil(share(model.memory_mb));
+        }
+        (work as i64).max(1)
     }
 
     /// The back-off after the `tries`-th refusal of one request, or `None` when the SDK gives up.
@@ -154,16 +228,17 @@ impl Function {
     }
 
     /// Whether this invocation fails at its end for a reason of its own.
-    pub(super) fn fails(&mut self) -> bool {
-        if self.model.error_rate <= 0.0 {
+    pub(super) fn fails(&mut self, phase: u32) -> bool {
+        let rate = self.in_phase(phase).error_rate;
+        if rate <= 0.0 {
             return false;
         }
-        let share = (self.model.error_rate * 1_000_000.0).round() as u64;
+        let share = (rate * 1_000_000.0).round() as u64;
         share > 0 && self.rng.below(1_000_000) < share
     }
 
     /// The requests for a batch, in order.
-    pub(super) fn program(&self, batch: &Batch) -> Vec<Run> {
+    pub(super) fn program(&self, batch: &Batch, phase: u32) -> Vec<Run> {
         // (group, records, final ones), in the groups' order; most batches have few.
         let mut groups: Vec<(u32, u32, u32)> = Vec::new();
         for piece in &batch.pieces {
@@ -177,8 +252,9 @@ impl Function {
                 Err(index) => groups.insert(index, (piece.group, piece.count, finals)),
             }
         }
-        let mut runs = Vec::with_capacity(groups.len() * self.model.tables.len());
-        for (access, model) in self.model.tables.iter().enumerate() {
+        let accesses = &self.in_phase(phase).tables;
+        let mut runs = Vec::with_capacity(groups.len() * accesses.len());
+        for (access, model) in accesses.iter().enumerate() {
             for (group, all, finals) in &groups {
                 let repeats = match model.per {
                     Per::Group => 1,
@@ -197,7 +273,7 @@ impl Function {
 /// The operations of one table access, repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Run {
-    /// Index of the table access in the function's model.
+    /// Index of the table access in how the function behaves.
     pub access: u32,
     /// Group whose records these are.
     pub group: u32,
@@ -214,6 +290,8 @@ pub(super) struct Invocation {
     pub mapping: u32,
     pub shard: u32,
     pub slot: u32,
+    /// The function's phase when it started.
+    pub phase: u32,
     pub started: i64,
     pub deadline: i64,
     /// The requests still to make, the current one last.
@@ -256,5 +334,6 @@ pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32) -> Dema
         OperationKind::Put => Api::PutItem,
         OperationKind::Update => Api::UpdateItem,
     };
+    let key = (!operation.key_per_record).then_some(key);
     Demand { api, bytes: operation.item_bytes, key, latency_ms }
 }

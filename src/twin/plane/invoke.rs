@@ -130,10 +130,11 @@ impl Plane {
                 totals.note_age(now - now.rem_euclid(MINUTE_MS), age);
             }
         }
-        let mut runs = function.program(batch);
+        let phase = function.phase(now);
+        let mut runs = function.program(batch, phase);
         runs.reverse();
         let deadline = now + i64::from(function.model.timeout_seconds) * 1_000;
-        let next = (now + function.work_ms(batch.count)).min(deadline);
+        let next = (now + function.work_ms(batch.count, phase)).min(deadline);
         let (function, qualifier, mapping, shard, slot) = (mapping.function, qualifier.cloned(), id, number, index);
         let state = Invocation {
             function,
@@ -141,6 +142,7 @@ impl Plane {
             mapping,
             shard,
             slot,
+            phase,
             started: now,
             deadline,
             runs,
@@ -161,13 +163,13 @@ impl Plane {
             return self.end(id, End::Timeout);
         }
         let Some(run) = invocation.runs.last() else {
-            let end = if function.fails() { End::Error } else { self.verdict(id) };
+            let end = if function.fails(invocation.phase) { End::Error } else { self.verdict(id) };
             return self.end(id, end);
         };
-        let access = function.model.tables.get(run.access as usize);
+        let access = function.in_phase(invocation.phase).tables.get(run.access as usize);
         let operation = access.and_then(|access| access.operations.get(invocation.operation as usize));
         let (Some(access), Some(operation)) = (access, operation) else { return self.end(id, End::Error) };
-        let table = function.tables.get(run.access as usize).and_then(|table| self.tables.at_mut(*table));
+        let table = function.table(invocation.phase, run.access).and_then(|table| self.tables.at_mut(table));
         let (Some(table), Some(totals)) = (table, self.totals.tables.get_mut(&access.table)) else {
             return self.end(id, End::Error);
         };

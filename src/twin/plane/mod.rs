@@ -16,6 +16,7 @@ mod metrics;
 mod named;
 mod numbered;
 mod outcome;
+mod outside;
 mod payload;
 mod poll;
 mod producer;
@@ -41,6 +42,7 @@ use flights::Flights;
 use function::{Account, Function};
 use named::Named;
 use numbered::Numbered;
+use outside::{Failures, OutsideReader, failing};
 use producer::ProducerState;
 use reader::{Mapping, State};
 use rng::Rng;
@@ -50,7 +52,7 @@ pub(super) use table::{Draw, Indexes, Throttle};
 
 use table::Table;
 
-use crate::twin::World;
+use crate::twin::{World, world::StreamCall};
 
 /// The data plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,8 +62,10 @@ pub struct Plane {
     account_concurrency: u32,
     /// Draws partition keys, when the world wants them random.
     keys: Option<Rng>,
-    /// (stream, name) of readers that are not ours.
-    externals: Vec<(String, String)>,
+    /// The world's start, in epoch milliseconds.
+    origin: i64,
+    outside: Vec<OutsideReader>,
+    failures: Vec<Failures>,
     agenda: Agenda,
     producers: Vec<ProducerState>,
     streams: Named<Stream>,
@@ -89,7 +93,7 @@ impl Plane {
         let account = Account::new(&mut metrics);
         let (mut functions, mut tables) = (Named::default(), Named::default());
         for (name, model) in &world.functions {
-            let function = Function::new(name, model, world.racers(), seed, &mut tables, &mut metrics);
+            let function = Function::new(name, model, world.racers(), (seed, now), &mut tables, &mut metrics);
             functions.insert(name, function);
             totals.functions.insert(name.clone(), FunctionTotals::default());
         }
@@ -103,13 +107,18 @@ impl Plane {
                 agenda.add(at, Event::Emit(index));
             }
         }
-        let external = |reader: &crate::twin::world::ExternalReader| (reader.stream.clone(), reader.name.clone());
+        let outside: Vec<_> = world.external_consumers.iter().map(|reader| OutsideReader::new(reader, now)).collect();
+        for (index, reader) in (0..).zip(&outside) {
+            reader.turns().into_iter().for_each(|at| agenda.add(at, Event::Outside(index)));
+        }
         Self {
             now_ms: now,
             seed,
             account_concurrency: world.account_concurrency,
             keys: world.random_keys.then(|| Rng::new(seed, "keys")),
-            externals: world.external_consumers.iter().map(external).collect(),
+            origin: now,
+            outside,
+            failures: world.stream_failures.iter().map(|failure| Failures::new(failure, now)).collect(),
             agenda,
             producers,
             streams: Named::default(),
@@ -142,6 +151,7 @@ impl Plane {
                 Event::Poll(mapping, shard) => self.poll(mapping, shard),
                 Event::Wake(mapping, shard) => self.pump(mapping, shard),
                 Event::Invoke(invocation) => self.move_on(invocation),
+                Event::Outside(reader) => self.turn_outside(reader),
             }
         }
         self.now_ms = self.now_ms.max(to_ms);
@@ -212,7 +222,11 @@ impl Plane {
         match self.streams.get_mut(producer.stream()) {
             None => totals.no_stream += bursts.iter().map(|burst| u64::from(burst.count)).sum::<u64>(),
             Some(stream) => {
-                for burst in bursts {
+                for mut burst in bursts {
+                    let failed = failing(&mut self.failures, producer.stream(), StreamCall::Put, now, burst.count);
+                    burst.count -= failed;
+                    totals.failed += u64::from(failed);
+                    stream.series.count_failed_puts(now, failed.into(), &mut self.metrics);
                     stream.put(now, burst, bytes, self.keys.as_mut(), &mut self.metrics, totals);
                 }
             }

@@ -31,7 +31,7 @@ impl Sink<'_> {
         totals.dropped += count;
         let mut delivered = self.config.on_failure;
         if delivered && let Some(function) = self.function {
-            let failing = (function.model.destination_error_rate * 1_000_000.0).round() as u64;
+            let failing = (function.in_phase(function.phase(now)).destination_error_rate * 1_000_000.0).round() as u64;
             if failing > 0 && self.rng.below(1_000_000) < failing {
                 delivered = false;
                 self.metrics.add(function.series.destination_failures, now, 1.0, 1);

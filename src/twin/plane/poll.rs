@@ -2,9 +2,11 @@
 //!
 //! Caught up it polls once a second; behind, as often as its share of the shard's call rate allows.
 
+use super::outside::failing;
 use super::reader::State;
 use super::stream::{CALL_RECORDS, CALLS_PER_SECOND, Cohort, PUSH_LATENCY_MS};
-use super::{Event, Plane};
+use super::{Event, LastResult, Plane};
+use crate::twin::world::StreamCall;
 
 /// Base polling interval (Lambda guide: "at a base rate of once per second").
 const BASE_MS: i64 = 1_000;
@@ -23,6 +25,9 @@ impl Plane {
     /// A reader calls GetRecords, when that is still due.
     pub(super) fn poll(&mut self, id: u32, number: u32) {
         let now = self.now_ms;
+        if self.fails_to_read(id, number) {
+            return;
+        }
         if self.mappings.get(id).is_some_and(|mapping| mapping.config.consumer.is_some()) {
             return self.receive(id, number);
         }
@@ -53,6 +58,33 @@ impl Plane {
             }
         }
         self.pump(id, number);
+    }
+
+    /// Whether the call that is due fails, and not for a limit: the role may not read, or GetRecords fails for a
+    /// reason of its own. It is tried again after a pause.
+    fn fails_to_read(&mut self, id: u32, number: u32) -> bool {
+        let now = self.now_ms;
+        let Some(mapping) = self.mappings.get_mut(id) else { return false };
+        let Some(reader) = mapping.readers.get_mut(number).filter(|reader| reader.poll == Some(now)) else {
+            return false;
+        };
+        let function = self.functions.at(mapping.function);
+        let denied = mapping.uuid.is_some() && function.is_some_and(|function| function.is_read_denied(now));
+        let mut failed = || failing(&mut self.failures, &mapping.config.stream, StreamCall::Get, now, 1) > 0;
+        if !denied && (mapping.config.consumer.is_some() || !failed()) {
+            return false;
+        }
+        if denied {
+            mapping.last = LastResult::Denied;
+        }
+        reader.poll = None;
+        let pause = if denied { BASE_MS } else { RETRY_MS };
+        reader.earliest = now + pause + mapping.rng.below(RETRY_SPREAD_MS) as i64;
+        if let Some(stream) = self.streams.get(&mapping.config.stream) {
+            stream.series.count_failed_read(now, &mut self.metrics);
+        }
+        self.pump(id, number);
+        true
     }
 
     /// A reader with a fan-out consumer is sent what is due through its own pipe.

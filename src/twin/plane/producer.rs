@@ -151,15 +151,20 @@ impl ProducerState {
     }
 
     fn rate_step(&mut self, now: i64) -> (Vec<Burst>, Option<i64>) {
-        let Producer::Rate { points, ramp, hot_key_share, .. } = &self.spec else { return (Vec::new(), None) };
-        let next_point = points.iter().find(|point| self.at(point) > now);
-        let Some(point) = points.iter().rfind(|point| self.at(point) <= now) else { return (Vec::new(), None) };
+        let Producer::Rate { points, ramp, hot_key_share, jitter, .. } = &self.spec else { return (Vec::new(), None) };
+        let passed = points.partition_point(|point| self.at(point) <= now);
+        let next_point = points.get(passed);
+        let Some(point) = passed.checked_sub(1).and_then(|last| points.get(last)) else { return (Vec::new(), None) };
         let mut rate = point.records_per_second;
         let mut moving = false;
         if let (true, Some(next)) = (*ramp, next_point) {
             let done = (now - self.at(point)) as f64 / (self.at(next) - self.at(point)).max(1) as f64;
             rate += (next.records_per_second - rate) * done;
             moving = next.records_per_second > 0.0;
+        }
+        if *jitter > 0.0 {
+            let most = (jitter * ONE as f64).round() as u64;
+            rate *= (ONE - most.min(ONE) + self.rng.below(2 * most + 1)) as f64 / ONE as f64;
         }
         // Thousandths of a record a second, times milliseconds, are millionths of a record.
         self.carry += (rate * 1_000.0).round() as u64 * self.step_ms as u64;

@@ -102,6 +102,18 @@ impl Series {
         metrics.add(self.rejected, now, 1.0, offered - accepted);
     }
 
+    /// Counts PutRecord calls that failed, and not for a limit.
+    pub(super) fn count_failed_puts(&self, now: i64, count: u64, metrics: &mut MetricStore) {
+        metrics.add(self.put_success, now, 0.0, count);
+        metrics.add(self.put_latency, now, CALL_MS, count);
+    }
+
+    /// Counts a GetRecords call that failed, and not for a limit. That a call without permission counts too is an
+    /// assumption.
+    pub(super) fn count_failed_read(&self, now: i64, metrics: &mut MetricStore) {
+        metrics.add(self.get_success, now, 0.0, 1);
+    }
+
     /// Counts one PutRecords call: records, those stored with their bytes, those throttled. A minute's
     /// average, least and greatest of IncomingBytes are per call.
     pub(super) fn count_batch(&self, now: i64, batch: BatchPut, metrics: &mut MetricStore) {

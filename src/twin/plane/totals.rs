@@ -32,6 +32,9 @@ pub struct StreamTotals {
     pub rejected: u64,
     /// Records sent while the stream did not exist; not part of `offered`.
     pub no_stream: u64,
+    /// Records whose put failed, and not for a limit; not part of `offered`.
+    #[serde(default)]
+    pub failed: u64,
     /// Bytes stored.
     pub accepted_bytes: u64,
     /// PUT payload units of 25 KB stored (the billing unit of PutRecord).

@@ -149,6 +149,13 @@ pub struct ExistingStream {
     /// Tags.
     #[serde(default)]
     pub tags: std::collections::BTreeMap<String, String>,
+    /// Hours for which records are kept, 24 to 8,760.
+    #[serde(default = "day")]
+    #[schemars(range(min = 24, max = 8760))]
+    pub retention_hours: u32,
+    /// Shard-level metrics that are switched on, e.g. `IncomingRecords`.
+    #[serde(default)]
+    pub shard_level_metrics: Vec<String>,
 }
 
 /// A table that exists from the start and is somebody else's.
@@ -168,6 +175,31 @@ pub struct ExistingTable {
     #[serde(default)]
     #[schemars(range(min = 1, max = 40_000))]
     pub read_capacity: Option<u32>,
+    /// Write units a second above which the table throttles although it is on demand.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 40_000))]
+    pub on_demand_maximum_write: Option<u32>,
+    /// Global secondary indexes, which project everything.
+    #[serde(default)]
+    pub global_secondary_indexes: Vec<ExistingIndex>,
+}
+
+/// A global secondary index of a table that exists from the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExistingIndex {
+    /// Name.
+    pub name: String,
+    /// Name of the partition key's attribute, which is text.
+    pub partition_key: String,
+    /// Write units a second, 1 to 40,000; of no account when the table is on demand.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 40_000))]
+    pub write_capacity: u32,
+    /// Read units a second, 1 to 40,000; of no account when the table is on demand.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 40_000))]
+    pub read_capacity: u32,
 }
 
 /// An event source mapping that exists from the start and is somebody else's.
@@ -186,6 +218,38 @@ pub struct ExistingMapping {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]
     pub parallelization_factor: u32,
+    /// Further members of CreateEventSourceMapping as in the API reference, e.g. `MaximumRetryAttempts`.
+    #[serde(default)]
+    pub settings: Value,
+}
+
+/// Calls on a stream that fail on AWS's side or the client's, and not for a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StreamFailure {
+    /// Stream name.
+    pub stream: String,
+    /// Which calls.
+    pub call: StreamCall,
+    /// First second concerned, after the world's start.
+    pub from_seconds: u32,
+    /// End, exclusive; absent: it never ends.
+    #[serde(default)]
+    pub to_seconds: Option<u32>,
+    /// Share of the calls that fail, 0–1.
+    #[serde(default = "always")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub share: f64,
+}
+
+/// A kind of calls on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StreamCall {
+    /// PutRecord of the world's producers, who do not try again.
+    Put,
+    /// GetRecords of the stream's readers, who try again.
+    Get,
 }
 
 fn any() -> String {
@@ -198,6 +262,10 @@ fn always() -> f64 {
 
 fn id() -> String {
     "id".to_owned()
+}
+
+fn day() -> u32 {
+    24
 }
 
 fn hundred() -> u32 {
@@ -233,38 +301,86 @@ impl FaultEffect {
 }
 
 impl ExistingStream {
-    pub(in crate::twin) fn call(&self) -> Act {
-        let input = json!({"StreamName": self.name, "ShardCount": self.shards, "Tags": self.tags});
-        Act { at_seconds: 0, operation: "kinesis:CreateStream".to_owned(), input }
+    /// The calls that make it, in order.
+    pub(in crate::twin) fn calls(&self) -> Vec<Act> {
+        let name = &self.name;
+        let mut calls = vec![start("kinesis:CreateStream", {
+            json!({"StreamName": name, "ShardCount": self.shards, "Tags": self.tags})
+        })];
+        if self.retention_hours != day() {
+            let input = json!({"StreamName": name, "RetentionPeriodHours": self.retention_hours});
+            calls.push(start("kinesis:IncreaseStreamRetentionPeriod", input));
+        }
+        if !self.shard_level_metrics.is_empty() {
+            let input = json!({"StreamName": name, "ShardLevelMetrics": self.shard_level_metrics});
+            calls.push(start("kinesis:EnableEnhancedMonitoring", input));
+        }
+        calls
     }
 }
 
 impl ExistingTable {
     pub(in crate::twin) fn call(&self) -> Act {
+        let provisioned = self.write_capacity.is_some() || self.read_capacity.is_some();
         let mut input = json!({
             "TableName": self.name,
             "KeySchema": [{"AttributeName": self.partition_key, "KeyType": "HASH"}],
-            "AttributeDefinitions": [{"AttributeName": self.partition_key, "AttributeType": "S"}],
-            "BillingMode": "PAY_PER_REQUEST",
+            "BillingMode": if provisioned { "PROVISIONED" } else { "PAY_PER_REQUEST" },
         });
-        if self.write_capacity.is_some() || self.read_capacity.is_some() {
+        if provisioned {
             let (write, read) = (self.write_capacity.unwrap_or(1), self.read_capacity.unwrap_or(1));
-            input["BillingMode"] = json!("PROVISIONED");
             input["ProvisionedThroughput"] = json!({"WriteCapacityUnits": write, "ReadCapacityUnits": read});
         }
-        Act { at_seconds: 0, operation: "dynamodb:CreateTable".to_owned(), input }
+        if let Some(maximum) = self.on_demand_maximum_write {
+            input["OnDemandThroughput"] = json!({"MaxWriteRequestUnits": maximum});
+        }
+        let mut attributes = vec![self.partition_key.as_str()];
+        for index in &self.global_secondary_indexes {
+            if !attributes.contains(&index.partition_key.as_str()) {
+                attributes.push(&index.partition_key);
+            }
+        }
+        let attribute = |name: &&str| json!({"AttributeName": name, "AttributeType": "S"});
+        input["AttributeDefinitions"] = attributes.iter().map(attribute).collect();
+        if !self.global_secondary_indexes.is_empty() {
+            input["GlobalSecondaryIndexes"] =
+                self.global_secondary_indexes.iter().map(|index| index.member(provisioned)).collect();
+        }
+        start("dynamodb:CreateTable", input)
+    }
+}
+
+impl ExistingIndex {
+    fn member(&self, provisioned: bool) -> Value {
+        let mut member = json!({
+            "IndexName": self.name,
+            "KeySchema": [{"AttributeName": self.partition_key, "KeyType": "HASH"}],
+            "Projection": {"ProjectionType": "ALL"},
+        });
+        if provisioned {
+            let units = json!({"WriteCapacityUnits": self.write_capacity, "ReadCapacityUnits": self.read_capacity});
+            member["ProvisionedThroughput"] = units;
+        }
+        member
     }
 }
 
 impl ExistingMapping {
     pub(in crate::twin) fn call(&self) -> Act {
-        let input = json!({
+        let mut input = json!({
             "EventSourceArn": format!("arn:aws:kinesis:${{region}}:${{account}}:stream/{}", self.stream),
             "FunctionName": self.function,
             "BatchSize": self.batch_size,
             "ParallelizationFactor": self.parallelization_factor,
             "StartingPosition": "TRIM_HORIZON",
         });
-        Act { at_seconds: 0, operation: "lambda:CreateEventSourceMapping".to_owned(), input }
+        for (name, value) in self.settings.as_object().into_iter().flatten() {
+            input[name] = value.clone();
+        }
+        start("lambda:CreateEventSourceMapping", input)
     }
+}
+
+fn start(operation: &str, input: Value) -> Act {
+    Act { at_seconds: 0, operation: operation.to_owned(), input }
 }

@@ -4,6 +4,8 @@
 //! Pure data. A parsed world is consistent: the checks of [`World::parse`] have passed.
 
 mod faults;
+mod function;
+mod incident;
 mod schema;
 mod shapes;
 mod timings;
@@ -14,9 +16,15 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Assumptions;
 use crate::document::{Problem, problem, yaml};
 
-pub use faults::{Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage};
+pub use faults::{
+    Act, ExistingIndex, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, KeyState, MetricOutage,
+    StreamCall, StreamFailure,
+};
+pub use function::{FunctionModel, Operation, OperationKind, Per, Phase, TableAccess};
+pub use incident::{Cause, Incident, IncidentCause};
 pub use schema::schema;
 pub use timings::Timings;
 
@@ -54,6 +62,9 @@ pub struct World {
     /// Control-plane timings.
     #[serde(default)]
     pub timings: Timings,
+    /// What the control plane assumes, and the account's default quotas.
+    #[serde(default)]
+    pub assumptions: Assumptions,
     /// The account's concurrent executions. Lambda quota: 1,000 by default.
     #[serde(default = "default_concurrency")]
     pub account_concurrency: u32,
@@ -81,6 +92,9 @@ pub struct World {
     /// Times in which CloudWatch is late or silent.
     #[serde(default)]
     pub metric_outages: Vec<MetricOutage>,
+    /// Calls on a stream that fail for reasons of their own, not for a limit.
+    #[serde(default)]
+    pub stream_failures: Vec<StreamFailure>,
     /// KMS keys by id, ARN or alias, with what they answer. `alias/aws/kinesis` is always there.
     #[serde(default)]
     pub kms_keys: BTreeMap<String, KeyState>,
@@ -88,133 +102,9 @@ pub struct World {
     /// apart. A step of a second is for long simulations.
     #[serde(default = "default_step")]
     pub step_ms: u32,
-}
-
-/// A Lambda function: its settings and what one invocation costs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FunctionModel {
-    /// Timeout in seconds, 1–900.
-    #[schemars(range(min = 1, max = 900))]
-    pub timeout_seconds: u32,
-    /// Memory in MB, 128–10,240.
-    #[schemars(range(min = 128, max = 10_240))]
-    pub memory_mb: u32,
-    /// Time of an invocation before its first record, in milliseconds.
+    /// The incident that this world shows, for those who check a diagnosis.
     #[serde(default)]
-    pub startup_ms: u32,
-    /// Time per record of the batch, in microseconds.
-    #[serde(default)]
-    pub per_record_us: u32,
-    /// Share of invocations that fail at their end for reasons of their own, 0–1.
-    #[serde(default)]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub error_rate: f64,
-    /// Reserved concurrency, if any.
-    #[serde(default)]
-    pub reserved_concurrency: Option<u32>,
-    /// What an invocation asks of tables, in this order after its own work.
-    #[serde(default)]
-    pub tables: Vec<TableAccess>,
-    /// Aliases that exist: `live` makes `NAME:live` a function that a mapping can invoke.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// Every so many-th record of a shard is poison: it fails each invocation that holds it. 0: none.
-    #[serde(default)]
-    pub poison_every: u64,
-    /// Answers with the first poison record of the batch (`batchItemFailures`) instead of failing. Counts only
-    /// when the mapping asks for it; otherwise Lambda takes the answer for success.
-    #[serde(default)]
-    pub partial_batch_response: bool,
-    /// Share of producers' records that pass the filters of a mapping that has some, 0–1. Records put on the wire
-    /// are matched by what they carry.
-    #[serde(default = "default_pass_share")]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub filter_pass_share: f64,
-    /// Share of deliveries to an on-failure destination that fail, 0–1.
-    #[serde(default)]
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub destination_error_rate: f64,
-}
-
-impl Default for FunctionModel {
-    /// A function that does nothing, with Lambda's default settings.
-    fn default() -> Self {
-        Self {
-            timeout_seconds: 3,
-            memory_mb: 128,
-            startup_ms: 0,
-            per_record_us: 0,
-            error_rate: 0.0,
-            reserved_concurrency: None,
-            tables: Vec::new(),
-            aliases: Vec::new(),
-            poison_every: 0,
-            partial_batch_response: false,
-            filter_pass_share: default_pass_share(),
-            destination_error_rate: 0.0,
-        }
-    }
-}
-
-/// Requests to one table, repeated for each group or each record of the batch, one after the other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TableAccess {
-    /// Table name.
-    pub table: String,
-    /// How often.
-    pub per: Per,
-    /// Milliseconds of one request.
-    #[serde(default = "default_latency")]
-    pub latency_ms: u32,
-    /// The requests, in order.
-    pub operations: Vec<Operation>,
-}
-
-/// How often the operations of a [`TableAccess`] run in one invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Per {
-    /// Once per group (race) with a record in the batch.
-    Group,
-    /// Once per record.
-    Record,
-    /// Once per final record (the last of a racer in a race).
-    FinalRecord,
-}
-
-/// One request to a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Operation {
-    /// Get, put or update.
-    pub kind: OperationKind,
-    /// Name of the partition key's kind, e.g. `race`.
-    pub key: String,
-    /// Whether each group has its own partition key (`race-<id>`); otherwise the kind is one key.
-    #[serde(default)]
-    pub key_per_group: bool,
-    /// Fixed item size in bytes.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 409_600))]
-    pub item_bytes: u64,
-    /// Bytes added for each racer of the world: an item that holds a map over all of them.
-    #[serde(default)]
-    #[schemars(range(min = 0, max = 409_600))]
-    pub bytes_per_racer: u64,
-}
-
-/// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum OperationKind {
-    /// GetItem, eventually consistent.
-    Get,
-    /// PutItem.
-    Put,
-    /// UpdateItem: billed as the whole item.
-    Update,
+    pub incident: Option<Incident>,
 }
 
 /// A source of records. It never retries: a record the stream rejects is lost.
@@ -266,6 +156,10 @@ pub enum Producer {
         #[serde(default)]
         #[schemars(range(min = 0.0, max = 1.0))]
         hot_key_share: f64,
+        /// Each step's rate is up to this share above or below at random, 0–1.
+        #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1.0))]
+        jitter: f64,
     },
     /// The shape of a table of numbers, scaled so that its greatest row is the peak.
     #[serde(rename_all = "camelCase")]
@@ -287,6 +181,9 @@ pub enum Producer {
         /// Seconds from one row to the next.
         #[schemars(range(min = 1, max = 86_400))]
         seconds_per_row: u32,
+        /// Seconds from the world's start to the first row.
+        #[serde(default)]
+        start_seconds: u32,
         /// Records a second at the greatest row.
         #[schemars(range(min = 0.0, max = 1_000_000.0))]
         peak_records_per_second: f64,
@@ -308,6 +205,9 @@ pub enum Producer {
         /// Seconds of one period.
         #[schemars(range(min = 60, max = 604_800))]
         period_seconds: u32,
+        /// Seconds from the world's start to the first period.
+        #[serde(default)]
+        start_seconds: u32,
         /// How many periods, 1 to 1,000.
         #[schemars(range(min = 1, max = 1_000))]
         periods: u32,
@@ -333,6 +233,12 @@ pub struct ExternalReader {
     pub stream: String,
     /// Name, for messages.
     pub name: String,
+    /// First second in which it reads, after the world's start. One that comes later begins at the newest record.
+    #[serde(default)]
+    pub from_seconds: u32,
+    /// First second in which it reads no more; absent: it never stops.
+    #[serde(default)]
+    pub to_seconds: Option<u32>,
 }
 
 fn default_account() -> String {
@@ -353,14 +259,6 @@ fn default_shard_limit() -> u32 {
 
 fn default_step() -> u32 {
     100
-}
-
-fn default_latency() -> u32 {
-    5
-}
-
-fn default_pass_share() -> f64 {
-    1.0
 }
 
 fn default_race() -> u32 {
@@ -512,6 +410,12 @@ impl World {
                 "a step is 100 or 1000 milliseconds",
                 "write 100 or 1000",
             );
+        }
+        if let Some(incident) = &self.incident
+            && let Err(what) = incident.world_without(self)
+        {
+            let help = "a JSON merge patch of this world: `null` takes a field away";
+            checker.report_path("incident.without", problem::MALFORMED, &what, help);
         }
         for (index, producer) in self.producers.iter().enumerate() {
             if let Some((field, what, help)) = producer.trouble() {

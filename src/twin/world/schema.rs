@@ -13,12 +13,23 @@ use super::World;
 use crate::document::{
     Problem,
     problem::{self, Place, nearest, quoted},
-    yaml::{Node, Value},
+    yaml::{self, Node, Value},
 };
 
 /// The JSON Schema of a world file (draft 2020-12).
 pub fn schema() -> Json {
     schemars::schema_for!(World).to_value()
+}
+
+impl World {
+    /// Whether a document says that it is a world.
+    pub fn is_meant_by(text: &str) -> bool {
+        let is_kind = |(key, value): &(Node, Node)| {
+            matches!((&key.value, &value.value), (Value::Text(key), Value::Text(kind))
+                if key == "kind" && kind == "World")
+        };
+        matches!(yaml::read(text).map(|node| node.value), Ok(Value::Map(entries)) if entries.iter().any(is_kind))
+    }
 }
 
 /// What reading finds.

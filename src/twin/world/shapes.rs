@@ -14,24 +14,29 @@ impl Producer {
     pub(in crate::twin) fn as_rate(&self) -> Self {
         match self {
             Self::Racers { .. } | Self::Rate { .. } => self.clone(),
-            Self::Trace { stream, record_bytes, rows, seconds_per_row, peak_records_per_second, .. } => {
+            Self::Trace {
+                stream, record_bytes, rows, seconds_per_row, start_seconds, peak_records_per_second, ..
+            } => {
                 let greatest = rows.iter().copied().fold(0.0, f64::max);
                 let scale = if greatest > 0.0 { peak_records_per_second / greatest } else { 0.0 };
                 let point = |(row, value): (u32, &f64)| RatePoint {
-                    at_seconds: row.saturating_mul(*seconds_per_row),
+                    at_seconds: start_seconds.saturating_add(row.saturating_mul(*seconds_per_row)),
                     records_per_second: value * scale,
                 };
                 let mut points: Vec<RatePoint> = (0..).zip(rows).map(point).collect();
-                let end = (rows.len() as u32).saturating_mul(*seconds_per_row);
+                let end = start_seconds.saturating_add((rows.len() as u32).saturating_mul(*seconds_per_row));
                 points.push(RatePoint { at_seconds: end, records_per_second: 0.0 });
                 rate(stream, *record_bytes, points, false)
             }
-            Self::Wave { stream, record_bytes, low, high, period_seconds, periods } => {
+            Self::Wave { stream, record_bytes, low, high, period_seconds, start_seconds, periods } => {
                 let pieces = PIECES.saturating_mul(*periods);
                 let point = |piece: u32| {
                     let at = u64::from(piece) * u64::from(*period_seconds) / u64::from(PIECES);
                     let height = (1.0 - (TAU * f64::from(piece % PIECES) / f64::from(PIECES)).cos()) / 2.0;
-                    RatePoint { at_seconds: at as u32, records_per_second: low + (high - low) * height }
+                    RatePoint {
+                        at_seconds: start_seconds.saturating_add(at as u32),
+                        records_per_second: low + (high - low) * height,
+                    }
                 };
                 let mut points: Vec<RatePoint> = (0..=pieces).map(point).collect();
                 let end = points.last().map_or(0, |point| point.at_seconds);
@@ -43,7 +48,7 @@ impl Producer {
 }
 
 fn rate(stream: &str, record_bytes: u32, points: Vec<RatePoint>, ramp: bool) -> Producer {
-    Producer::Rate { stream: stream.to_owned(), record_bytes, points, ramp, hot_key_share: 0.0 }
+    Producer::Rate { stream: stream.to_owned(), record_bytes, points, ramp, hot_key_share: 0.0, jitter: 0.0 }
 }
 
 /// A column of a CSV text with a header line, the last one when none is named; a blank cell is 0.

@@ -32,7 +32,11 @@ pub const RULES: &[Rule] = &[
     rule("dynamodb.rate.describe-time-to-live", "DescribeTimeToLive: 10 a second", DYNAMODB),
     rule("dynamodb.rate.tagging", "TagResource: 5 a second", DYNAMODB),
     rule("dynamodb.rate.control-plane", "2,500 mutating and 2,500 reading control-plane requests a second", DYNAMODB),
-    rule("cloudwatch.rate.requests", "GetMetricData 500, GetMetricStatistics 400, ListMetrics 25 a second", CLOUDWATCH),
+    rule(
+        "cloudwatch.rate.requests",
+        "GetMetricData, PutMetricData 500, GetMetricStatistics 400, ListMetrics 25 a second",
+        CLOUDWATCH,
+    ),
 ];
 
 /// (rule, service, operations, calls at one moment)
@@ -70,7 +74,7 @@ const RATES: &[(&str, &str, &[&str], usize)] = &[
     ("dynamodb.rate.describe-time-to-live", "dynamodb", &["DescribeTimeToLive"], 10),
     ("dynamodb.rate.tagging", "dynamodb", &["TagResource"], 5),
     ("dynamodb.rate.control-plane", "dynamodb", &["UpdateTable", "DescribeTable"], 2_500),
-    ("cloudwatch.rate.requests", "cloudwatch", &["GetMetricData"], 500),
+    ("cloudwatch.rate.requests", "cloudwatch", &["GetMetricData", "PutMetricData"], 500),
     ("cloudwatch.rate.requests", "cloudwatch", &["GetMetricStatistics"], 400),
     ("cloudwatch.rate.requests", "cloudwatch", &["ListMetrics"], 25),
 ];

@@ -47,7 +47,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("document", &[]),
     ("spec", &["model", "document"]),
-    ("diagnose", &["model", "spec", "memory"]),
+    ("diagnose", &["model", "spec", "memory", "cost"]),
     ("scale", &["model", "spec", "diagnose", "memory", "cost"]),
     ("cost", &["model", "spec", "scale"]),
     ("plan", &["model", "spec", "scale", "cost", "memory", "diagnose"]),

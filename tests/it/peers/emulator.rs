@@ -13,17 +13,34 @@ use std::{
 };
 
 use alleycat_operator::twin::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::conformance::{answer, request};
 
 /// The region in every request's credential scope.
 pub const REGION: &str = "us-east-1";
-/// kinesis-local's transitions take [`TRANSITION`].
-pub const SETTLE: Duration = Duration::from_millis(1_400);
-const TRANSITION: &str = "1000ms";
+/// kinesis-local's transitions in which further calls are made: long enough for those on a busy machine.
+const WATCHED: [&str; 3] = ["CREATE_STREAM", "UPDATE_SHARD_COUNT", "DELETE_STREAM"];
+/// Its other transitions, which are only waited for.
+const WAITED_FOR: [&str; 7] = [
+    "MERGE_SHARDS",
+    "SPLIT_SHARD",
+    "REGISTER_STREAM_CONSUMER",
+    "DEREGISTER_STREAM_CONSUMER",
+    "UPDATE_STREAM_MODE",
+    "START_STREAM_ENCRYPTION",
+    "STOP_STREAM_ENCRYPTION",
+];
+/// CreateRole of `wire`: moto wants a function's role to exist.
+const ROLE: &str = "Action=CreateRole&Version=2010-05-08&RoleName=wire&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22\
+                    %2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22\
+                    lambda.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D";
 
 pub struct Emulator {
     child: Child,
     port: u16,
     account: &'static str,
+    name: String,
     _home: tempfile::TempDir,
 }
 
@@ -57,9 +74,14 @@ impl Emulator {
             return None;
         }
         for _ in 0..3 {
-            if let Some(running) = Self::try_start(name, &program, account, health) {
-                return Some(running);
+            let Some(running) = Self::try_start(name, &program, account, health) else { continue };
+            if name == "moto" {
+                let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
+                let (method, path, headers) = ("POST".to_owned(), "/".to_owned(), BTreeMap::from([form]));
+                let role = running.send("iam:CreateRole", &Request { method, path, headers, body: ROLE.into() });
+                assert_eq!(role.status, 200, "{}", String::from_utf8_lossy(&role.body));
             }
+            return Some(running);
         }
         panic!("{name} did not become healthy on three ports");
     }
@@ -86,19 +108,15 @@ impl Emulator {
             _ => {
                 command.env("KINESIS_MOCK_PLAIN_PORT", port.to_string());
                 command.env("KINESIS_MOCK_TLS_PORT", free().to_string()).env("SHARD_LIMIT", "500");
-                let moves = ["CREATE_STREAM", "DELETE_STREAM", "UPDATE_SHARD_COUNT", "MERGE_SHARDS", "SPLIT_SHARD"];
-                let more = ["REGISTER_STREAM_CONSUMER", "DEREGISTER_STREAM_CONSUMER", "UPDATE_STREAM_MODE"];
-                let rest = ["START_STREAM_ENCRYPTION", "STOP_STREAM_ENCRYPTION"];
-                for transition in moves.iter().chain(&more).chain(&rest) {
-                    command.env(format!("{transition}_DURATION"), TRANSITION);
-                }
+                command.envs(WATCHED.map(|transition| (format!("{transition}_DURATION"), "2000ms")));
+                command.envs(WAITED_FOR.map(|transition| (format!("{transition}_DURATION"), "200ms")));
             }
         }
         // kinesis-local reads its key beside its program.
         let beside = program.parent().filter(|_| name == "kinesis-local").unwrap_or(home.path());
         command.env("HOME", home.path()).env("TMPDIR", home.path()).current_dir(beside);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut running = Self { child, port, account, _home: home };
+        let mut running = Self { child, port, account, name: name.to_owned(), _home: home };
         for _ in 0..300 {
             let request = Request { method: "GET".into(), path: health.into(), headers: BTreeMap::new(), body: vec![] };
             if running.exchange(&request).is_some_and(|response| response.status == 200) {
@@ -128,6 +146,42 @@ impl Emulator {
         request.headers.insert("authorization".to_owned(), authorization);
         request.headers.insert("x-amz-date".to_owned(), "20261123T000000Z".to_owned());
         self.exchange(&request).unwrap_or_else(|| panic!("no answer to {call}"))
+    }
+
+    /// Waits until nothing is in transition.
+    pub fn settle(&self) {
+        for _ in 0..600 {
+            if !self.in_transition() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("still in transition after 30 s");
+    }
+
+    /// kinesis-local has the transitions of streams and consumers, ministack those of functions, moto has none.
+    fn in_transition(&self) -> bool {
+        let ask = |call: &str, input: Value| answer(&self.send(call, &request(call, &input))).unwrap_or_default();
+        let moving = ["CREATING", "UPDATING", "DELETING", "Pending", "InProgress"];
+        let moves = |status: &Value| status.as_str().is_some_and(|status| moving.contains(&status));
+        if self.name == "ministack" {
+            let functions = ask("lambda:ListFunctions", json!({}));
+            return functions["Functions"].as_array().into_iter().flatten().any(|function| {
+                let now = ask("lambda:GetFunctionConfiguration", json!({ "FunctionName": function["FunctionName"] }));
+                moves(&now["State"]) || moves(&now["LastUpdateStatus"])
+            });
+        }
+        if self.name != "kinesis-local" {
+            return false;
+        }
+        let streams = ask("kinesis:ListStreams", json!({}));
+        streams["StreamNames"].as_array().into_iter().flatten().any(|name| {
+            let summary = ask("kinesis:DescribeStreamSummary", json!({ "StreamName": name }));
+            let summary = &summary["StreamDescriptionSummary"];
+            let consumers = ask("kinesis:ListStreamConsumers", json!({ "StreamARN": summary["StreamARN"] }));
+            let mut consumers = consumers["Consumers"].as_array().into_iter().flatten();
+            moves(&summary["StreamStatus"]) || consumers.any(|consumer| moves(&consumer["ConsumerStatus"]))
+        })
     }
 
     fn exchange(&self, request: &Request) -> Option<Response> {

@@ -397,6 +397,7 @@ fn new_table(spec: &TableSpec, tags: &BTreeMap<String, String>) -> TableFacts {
         time_to_live: None,
         point_in_time_recovery: false,
         deletion_protection: spec.deletion_protection,
+        on_demand_maximum_write: None,
         tags: tags.clone(),
     }
 }
@@ -421,6 +422,7 @@ fn new_mapping(facts: &Facts, new: &plan::NewMapping) -> MappingFacts {
         on_failure: None,
         filter_criteria: Vec::new(),
         last_modified: None,
+        last_processing_result: None,
         tags: new.tags.clone(),
     };
     change_mapping(&mut live, &new.settings);

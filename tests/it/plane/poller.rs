@@ -12,7 +12,14 @@ fn world(poison: u64, error_rate: f64, reports: bool, pass: f64) -> World {
         RatePoint { at_seconds: 300, records_per_second: 0.0 },
     ];
     let stream = "alleycat".to_owned();
-    world.producers.push(Producer::Rate { stream, record_bytes: 900, points, ramp: false, hot_key_share: 0.2 });
+    world.producers.push(Producer::Rate {
+        stream,
+        record_bytes: 900,
+        points,
+        ramp: false,
+        hot_key_share: 0.2,
+        jitter: 0.0,
+    });
     let function = world.functions.get_mut(FINALS).unwrap();
     (function.poison_every, function.error_rate) = (poison, error_rate);
     (function.partial_batch_response, function.filter_pass_share) = (reports, pass);

@@ -246,8 +246,7 @@ impl<'a> Player<'a> {
                 Some(outcome) => self.note_apply(&outcome),
                 None => self.log.push(format!("{} apply: AWS could not be read", self.clock.now())),
             }
-            let calm = self.scenario.world.start + SignedDuration::from_mins(self.scenario.calm_from);
-            assert!(self.clock.now() < calm, "AWS can be read once the world gives no trouble");
+            assert!(self.clock.now() < self.calm(), "AWS can be read once the world gives no trouble");
             self.clock.sleep(SignedDuration::from_mins(2)).await;
         }
     }
@@ -341,7 +340,7 @@ impl<'a> Player<'a> {
     async fn second_plan(&mut self) {
         let before = self.mutations();
         let aws = self.connect(Allow::Reads).await;
-        let facts = observe::facts(&aws, &self.scenario.pipeline).await.unwrap();
+        let Some(facts) = self.facts_in_the_end(&aws).await else { return };
         let mut memory = self.remembered();
         scale::remember(&mut memory, &self.scenario.policy, &facts, self.clock.now());
         let input = self.input(&facts, &memory);
@@ -352,6 +351,21 @@ impl<'a> Player<'a> {
             self.lint.push(format!("after apply the plan still wants {:#?}", plan.changes));
         }
         self.watches.push(self.watch("plan", before));
+    }
+
+    /// Tried again while the world itself denies reading; `None` when it still does as the calm begins.
+    async fn facts_in_the_end(&self, aws: &Aws) -> Option<Facts> {
+        while self.clock.now() < self.calm() {
+            if let Ok(facts) = observe::facts(aws, &self.scenario.pipeline).await {
+                return Some(facts);
+            }
+            self.clock.sleep(SignedDuration::from_mins(2)).await;
+        }
+        None
+    }
+
+    fn calm(&self) -> Timestamp {
+        self.scenario.world.start + SignedDuration::from_mins(self.scenario.calm_from)
     }
 
     fn watch(&self, what: &str, mutations_before: usize) -> Watch {

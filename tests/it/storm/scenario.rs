@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use alleycat_operator::{
     spec::{self, Pipeline, ScalingPolicy},
     twin::{
-        Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
+        Assumptions, Crash, Fault, Faults, MetricFault, MetricTrouble, Moment, Which, World,
         world::{
             ExternalReader, FaultEffect, FaultRule, FunctionModel, Operation, OperationKind, Per, Producer, RatePoint,
             TableAccess, Timings,
@@ -177,7 +177,12 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
     };
     let functions: BTreeMap<_, _> = (0..consumers).map(|index| (function_name(index), function(rng))).collect();
     let external_consumers = (0..rng.pick(&[0, 0, 1, 2]))
-        .map(|index| ExternalReader { stream: STREAM.into(), name: format!("reader-{index}") })
+        .map(|index| ExternalReader {
+            stream: STREAM.into(),
+            name: format!("reader-{index}"),
+            from_seconds: 0,
+            to_seconds: None,
+        })
         .collect();
     let world = World {
         api_version: "alleycat.dev/v1alpha1".into(),
@@ -199,8 +204,11 @@ fn world(rng: &mut Rng, start: Timestamp, consumers: usize, has_table: bool, min
         faults: troubles(rng, calm_from),
         others: Vec::new(),
         metric_outages: Vec::new(),
+        stream_failures: Vec::new(),
         kms_keys: BTreeMap::new(),
         step_ms: 100,
+        incident: None,
+        assumptions: Assumptions::default(),
     };
     World::parse(&serde_json::to_string(&world).unwrap()).unwrap()
 }
@@ -263,6 +271,7 @@ fn rate(rng: &mut Rng, calm_from: i64) -> Producer {
         points,
         ramp,
         hot_key_share: if rng.chance(0.1) { 0.2 + rng.unit() * 0.7 } else { 0.0 },
+        jitter: 0.0,
     }
 }
 
@@ -273,6 +282,7 @@ fn access(rng: &mut Rng) -> TableAccess {
         kind: rng.pick(&[OperationKind::Put, OperationKind::Update]),
         key: "item".into(),
         key_per_group: rng.chance(0.7),
+        key_per_record: false,
         item_bytes: if heavy { rng.range(200, 20_000) } else { rng.range(100, 900) } as u64,
         bytes_per_racer: if heavy { rng.range(0, 20) as u64 } else { 0 },
     }];

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "hostile files are timed generously")]
 
+mod changes;
 mod random;
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf, time::Instant};
@@ -170,6 +171,17 @@ fn five_shared_readers_wait_a_second() {
 }
 
 #[test]
+fn a_poison_record_fails_its_batch_for_good() {
+    let mut book = after("poisonRecord", 30);
+    let errors = lambda(&mut book, "reader", "Errors", "Sum");
+    assert!(
+        (1..10).all(|minute| errors[&minute] == 0.0) && (12..28).all(|minute| errors[&minute] > 30.0),
+        "{errors:?}"
+    );
+    assert!(lambda(&mut book, "reader", "IteratorAge", "Maximum")[&27] > 15.0 * 60_000.0);
+}
+
+#[test]
 fn an_outage_of_metrics_hides_minutes_and_delays_others() {
     let mut book = after("metricOutage", 62);
     let seen = kinesis(&mut book, "IncomingRecords", "Sum");
@@ -253,6 +265,7 @@ fn rows(text: &mut String, schema: &Value) {
     let _ = write!(text, "\n| field | range | default | what it is |\n|---|---|---|---|\n");
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let default = match &field["default"] {
+            Value::Object(members) if !members.is_empty() => "as below".to_owned(),
             _ if required.contains(&&json!(name)) => "required".to_owned(),
             Value::Null => "none".to_owned(),
             value => format!("`{value}`"),

@@ -4,8 +4,8 @@
 use alleycat_operator::twin::{
     MetricTrouble, Request, Twin, World,
     world::{
-        Act, ExistingMapping, ExistingStream, ExistingTable, FaultEffect, FaultRule, MetricOutage, Producer, RatePoint,
-        schema,
+        Act, ExistingIndex, ExistingMapping, ExistingStream, ExistingTable, ExternalReader, FaultEffect, FaultRule,
+        MetricOutage, Phase, Producer, RatePoint, StreamCall, StreamFailure, schema,
     },
 };
 use jiff::SignedDuration;
@@ -40,6 +40,7 @@ fn producer(rng: &mut Rng) -> Producer {
             ],
             ramp: rng.chance(0.5),
             hot_key_share: if rng.chance(0.3) { rng.unit() } else { 0.0 },
+            jitter: if rng.chance(0.3) { rng.unit() } else { 0.0 },
         },
         2 => Producer::Trace {
             stream,
@@ -48,6 +49,7 @@ fn producer(rng: &mut Rng) -> Producer {
             column: None,
             rows: (0..rng.range(1, 20)).map(|_| rng.range(0, 100) as f64).collect(),
             seconds_per_row: rng.range(1, 120) as u32,
+            start_seconds: rng.range(0, 100) as u32,
             peak_records_per_second: rate,
         },
         _ => Producer::Wave {
@@ -56,6 +58,7 @@ fn producer(rng: &mut Rng) -> Producer {
             low: rate / 2.0,
             high: rate,
             period_seconds: rng.range(60, 900) as u32,
+            start_seconds: rng.range(0, 100) as u32,
             periods: rng.range(1, 4) as u32,
         },
     }
@@ -74,28 +77,79 @@ fn effect(rng: &mut Rng) -> FaultEffect {
     }
 }
 
+fn phase(rng: &mut Rng) -> Phase {
+    Phase {
+        from_seconds: rng.range(0, 600) as u32,
+        to_seconds: rng.chance(0.7).then_some(900),
+        per_record_us: rng.chance(0.5).then_some(5_000),
+        error_rate: rng.chance(0.3).then_some(0.3),
+        poison_every: rng.chance(0.3).then_some(100),
+        tables: rng.chance(0.3).then(Vec::new),
+        read_denied: rng.chance(0.3),
+        ..Phase::default()
+    }
+}
+
 fn world(rng: &mut Rng) -> World {
     let alleycat = World::alleycat();
-    let functions = alleycat.functions.clone();
+    let mut functions = alleycat.functions.clone();
     let function = functions.keys().next().unwrap().clone();
+    functions.values_mut().for_each(|model| {
+        model.cpu_bound = rng.chance(0.3);
+        model.phases = (0..rng.range(0, 2)).map(|_| phase(rng)).collect();
+    });
     let operation =
         |rng: &mut Rng| rng.pick(&["*", "kinesis:*", "kinesis:Describe*", "lambda:*", "dynamodb:UpdateTable"]);
     World {
+        functions,
         producers: (0..rng.range(0, 3)).map(|_| producer(rng)).collect(),
         random_keys: rng.chance(0.3),
-        streams: vec![ExistingStream { name: "s".into(), shards: rng.range(1, 5) as u32, tags: [].into() }],
+        streams: vec![ExistingStream {
+            name: "s".into(),
+            shards: rng.range(1, 5) as u32,
+            tags: [].into(),
+            retention_hours: if rng.chance(0.5) { 24 } else { 48 },
+            shard_level_metrics: if rng.chance(0.5) { Vec::new() } else { vec!["IncomingRecords".into()] },
+        }],
         tables: vec![ExistingTable {
             name: "t".into(),
             partition_key: "id".into(),
             write_capacity: rng.chance(0.5).then_some(50),
             read_capacity: None,
+            on_demand_maximum_write: None,
+            global_secondary_indexes: if rng.chance(0.5) {
+                vec![ExistingIndex {
+                    name: "byKind".into(),
+                    partition_key: "kind".into(),
+                    write_capacity: 20,
+                    read_capacity: 5,
+                }]
+            } else {
+                Vec::new()
+            },
         }],
         mappings: vec![ExistingMapping {
             stream: "s".into(),
             function,
             batch_size: rng.range(1, 500) as u32,
             parallelization_factor: rng.range(1, 10) as u32,
+            settings: json!({"MaximumRetryAttempts": rng.range(-1, 5)}),
         }],
+        external_consumers: vec![ExternalReader {
+            stream: "s".into(),
+            name: "other".into(),
+            from_seconds: rng.range(0, 600) as u32,
+            to_seconds: rng.chance(0.5).then_some(700),
+        }],
+        stream_failures: (0..rng.range(0, 2))
+            .map(|_| StreamFailure {
+                stream: "s".into(),
+                call: if rng.chance(0.5) { StreamCall::Put } else { StreamCall::Get },
+                from_seconds: rng.range(0, 600) as u32,
+                to_seconds: rng.chance(0.5).then_some(700),
+                share: rng.unit(),
+            })
+            .collect(),
         faults: (0..rng.range(0, 6))
             .map(|_| FaultRule {
                 probability: if rng.chance(0.5) { 1.0 } else { rng.unit() },

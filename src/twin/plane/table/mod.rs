@@ -54,8 +54,8 @@ pub(in crate::twin) struct Draw<'a> {
     pub write: bool,
     /// Thousandths of a unit on the table, its local indexes included.
     pub milli_units: u64,
-    /// The partition key.
-    pub key: u64,
+    /// The partition key; `None`: one that is never hot.
+    pub key: Option<u64>,
     /// The global indexes it writes.
     pub indexes: Indexes<'a>,
 }
@@ -120,8 +120,8 @@ pub(super) struct Demand {
     pub api: Api,
     /// Item size in bytes.
     pub bytes: u64,
-    /// Its partition key.
-    pub key: u64,
+    /// Its partition key; `None`: one that is never hot.
+    pub key: Option<u64>,
     /// What it takes when it is admitted, in milliseconds.
     pub latency_ms: u32,
 }
@@ -281,7 +281,7 @@ impl Table {
         totals.offered += 1;
         let write = draw.write;
         let (mut throttles, mut held) = (Vec::new(), Vec::new());
-        self.own.lane(write).holds(Some(draw.key), now, metrics, &mut held);
+        self.own.lane(write).holds(draw.key, now, metrics, &mut held);
         throttles.extend(held.drain(..).map(|cause| Throttle { index: None, write, cause }));
         for (name, index) in self.indexes.iter_mut().filter(|_| write) {
             let Some((_, key)) = draw.indexes.of(name) else { continue };
@@ -293,7 +293,7 @@ impl Table {
             throttles.iter().for_each(|throttle| totals.count(throttle.write, throttle.cause));
             return Err(throttles);
         }
-        self.own.lane(write).take(Some(draw.key), draw.milli_units, now, metrics);
+        self.own.lane(write).take(draw.key, draw.milli_units, now, metrics);
         for (name, index) in self.indexes.iter_mut().filter(|_| write) {
             if let Some((units, key)) = draw.indexes.of(name) {
                 index.write.take(key, units, now, metrics);
@@ -335,7 +335,7 @@ mod tests {
     /// How many writes of this size are admitted at one moment.
     fn admitted(table: &mut Table, bytes: u64, key: impl Fn(u64) -> u64, now: i64) -> (u64, TableTotals) {
         let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
-        let demand = |n| Demand { api: Api::PutItem, bytes, key: key(n), latency_ms: 5 };
+        let demand = |n| Demand { api: Api::PutItem, bytes, key: Some(key(n)), latency_ms: 5 };
         let count = (0..100_000).take_while(|n| table.request(demand(*n), now, &mut metrics, &mut totals)).count();
         (count as u64, totals)
     }

@@ -20,7 +20,6 @@ pub fn script(book: &mut Book) {
     put::script(book);
     read::script(book);
     math::script(book);
-    rates(book);
 }
 
 /// A quiet account, at a full hour.
@@ -65,27 +64,4 @@ fn read_last(book: &mut Book, from: i64, to: i64, queries: &[Value]) -> Vec<(i64
 fn points(result: &Value) -> Vec<(i64, f64)> {
     let times = result["Timestamps"].as_array().unwrap().iter().map(|at| at.as_f64().unwrap() as i64);
     times.zip(result["Values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap())).collect()
-}
-
-/// More calls in one moment than a second allows: shown where the twin has such a limit.
-fn rates(book: &mut Book) {
-    let datum = json!({"Namespace": OWN, "MetricData": [{"MetricName": "rate", "Value": 1}]});
-    let moment = now(book);
-    let statistics = json!({"Namespace": OWN, "MetricName": "m", "StartTime": moment - 60, "EndTime": moment, "Period": 60,
-        "Statistics": ["Sum"]});
-    let data = data(moment - 60, moment, &[query("m", "m", "Sum", 60)]);
-    for (operation, input, limit, rule) in [
-        ("ListMetrics", json!({}), 25, "cloudwatch.rates.list"),
-        ("GetMetricData", data, 500, "cloudwatch.rates.data"),
-        ("GetMetricStatistics", statistics, 400, "cloudwatch.rates.statistics"),
-        ("PutMetricData", datum, 500, "cloudwatch.rates.put"),
-    ] {
-        quiet(book);
-        let operation = format!("cloudwatch:{operation}");
-        let served = (0..limit).all(|_| book.send(&operation, &input).is_ok());
-        let refused = book.send(&operation, &input).is_err_and(|refused| refused.code.contains("Throttling"));
-        if served && refused {
-            book.shows(rule);
-        }
-    }
 }

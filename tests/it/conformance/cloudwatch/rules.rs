@@ -10,7 +10,6 @@ const PUT: &str = "CloudWatch API Reference, PutMetricData";
 const DATUM: &str = "CloudWatch API Reference, MetricDatum";
 const CONCEPTS: &str = "CloudWatch User Guide, Metrics concepts";
 const MATH: &str = "CloudWatch User Guide, Metric math syntax and functions";
-const QUOTAS: &str = "CloudWatch User Guide, CloudWatch service quotas";
 
 const fn rule(id: &'static str, says: &'static str, source: &'static str) -> Rule {
     Rule { id, says, source }
@@ -103,8 +102,4 @@ pub const RULES: &[Rule] = &[
     rule("cloudwatch.put.special-values", "NaN, infinities and values beyond 2^360 are refused.", DATUM),
     rule("cloudwatch.put.resolution", "StorageResolution is 1 or 60; 1 can be read in periods of seconds.", DATUM),
     rule("cloudwatch.put.units", "A unit is one of the API's list; None unless told.", DATUM),
-    rule("cloudwatch.rates.list", "ListMetrics is limited to 25 calls a second.", QUOTAS),
-    rule("cloudwatch.rates.data", "GetMetricData is limited to 500 calls a second.", QUOTAS),
-    rule("cloudwatch.rates.statistics", "GetMetricStatistics is limited to 400 calls a second.", QUOTAS),
-    rule("cloudwatch.rates.put", "PutMetricData is limited to 500 calls a second.", QUOTAS),
 ];

@@ -19,9 +19,6 @@ fn limits_and_backups(book: &mut Book) {
         (&limits["AccountMaxWriteCapacityUnits"], &limits["TableMaxWriteCapacityUnits"]),
         (&json!(80_000), &json!(40_000))
     );
-    if book.send("dynamodb:DescribeLimits", &json!({})).is_err() {
-        book.shows("dynamodb.rate.limits");
-    }
     let set = |name: &str, recovery: Value| json!({"TableName": name, "PointInTimeRecoverySpecification": recovery});
     let on = json!({"PointInTimeRecoveryEnabled": true});
     book.refused("dynamodb:UpdateContinuousBackups", set("none", on.clone()), "TableNotFoundException");
@@ -74,10 +71,6 @@ fn time_to_live(book: &mut Book) {
     book.shows("dynamodb.ttl.free");
     book.ok("dynamodb:UpdateTimeToLive", set(NAME, false, "until"));
     book.shows("dynamodb.ttl.hour");
-    let ask = json!({"TableName": NAME});
-    if (0..11).any(|_| book.send("dynamodb:DescribeTimeToLive", &ask).is_err()) {
-        book.shows("dynamodb.rate.ttl");
-    }
 }
 
 fn encryption(book: &mut Book) {
@@ -149,13 +142,6 @@ fn tags(book: &mut Book) {
     book.refused("dynamodb:TagResource", tag(&arn, 51), "ValidationException");
     book.ok("dynamodb:TagResource", tag(&arn, 50));
     book.shows("dynamodb.tags.limit");
-    book.wait(3.0);
-    let again = tag(&none, 1);
-    let answers: Vec<String> =
-        (0..6).filter_map(|_| book.send("dynamodb:TagResource", &again).err()).map(|refused| refused.code).collect();
-    if answers.iter().any(|code| code == "ThrottlingException") {
-        book.shows("dynamodb.rate.tags");
-    }
     book.wait(3.0);
     book.ok("dynamodb:DeleteTable", json!({"TableName": NAME}));
     book.refused("dynamodb:TagResource", tag(&arn, 1), "ResourceInUseException");

@@ -94,7 +94,7 @@ fn lists(book: &mut Book) {
     let token = first["NextToken"].clone();
     assert_eq!(book.ok("kinesis:ListStreams", json!({"NextToken": token}))["StreamNames"], json!(["c"]));
     book.refused("kinesis:ListStreams", json!({"NextToken": "mine"}), "InvalidArgumentException");
-    book.refused("kinesis:ListStreams", json!({"Limit": 0}), "InvalidArgumentException");
+    book.refused("kinesis:ListStreams", json!({"Limit": 0}), "ValidationException");
     book.wait(301.0);
     book.refused("kinesis:ListStreams", json!({"NextToken": token}), "ExpiredNextTokenException");
     rate(book, "kinesis:ListStreams", &json!({}), 5);
@@ -108,7 +108,7 @@ fn lists(book: &mut Book) {
         json!({"StreamName": "a", "StreamARN": arn("b")}),
         "InvalidArgumentException",
     );
-    book.refused("kinesis:DescribeStream", json!({"StreamName": "a", "Limit": 0}), "InvalidArgumentException");
+    book.refused("kinesis:DescribeStream", json!({"StreamName": "a", "Limit": 0}), "ValidationException");
 }
 
 fn retention(book: &mut Book) {
@@ -161,8 +161,11 @@ fn encryption(book: &mut Book) {
     book.wait(60.0);
     assert_eq!(summary(book, "s")["EncryptionType"], "KMS");
     assert_eq!(put(book, "s", "k", b"secret")["EncryptionType"], "KMS");
-    book.refused(start, json!({"StreamName": "s", "EncryptionType": "NONE", "KeyId": "k"}), "InvalidArgumentException");
-    book.refused(stop, json!({"StreamName": "s", "EncryptionType": "KMS", "KeyId": ""}), "InvalidArgumentException");
+    for operation in [start, stop] {
+        let none = json!({"StreamName": "s", "EncryptionType": "NONE", "KeyId": "k"});
+        book.refused(operation, none, "InvalidArgumentException");
+    }
+    book.refused(stop, json!({"StreamName": "s", "EncryptionType": "KMS", "KeyId": ""}), "ValidationException");
     for index in 1..25 {
         if index % 4 == 0 {
             book.wait(1.0);
@@ -248,7 +251,7 @@ fn monitoring(book: &mut Book) {
     assert_eq!(answer["DesiredShardLevelMetrics"].as_array().unwrap().len(), 6);
     book.wait(60.0);
     for operation in [on, off] {
-        book.refused(operation, with(json!(["Everything"])), "InvalidArgumentException");
+        book.refused(operation, with(json!(["Everything"])), "ValidationException");
         absent(book, operation, &json!({"ShardLevelMetrics": ["ALL"]}));
         rate(book, operation, &with(json!([])), 5);
     }
@@ -303,11 +306,14 @@ fn tags(book: &mut Book) {
     let listed = book.ok("kinesis:ListTagsForResource", json!({"ResourceARN": consumer}));
     assert_eq!(listed["Tags"].as_array().unwrap().len(), 2);
     book.shows("kinesis.stream.resource-tags");
-    book.refused("kinesis:AddTagsToStream", add(json!({})), "InvalidArgumentException");
-    book.refused("kinesis:RemoveTagsFromStream", remove(json!([])), "InvalidArgumentException");
-    book.refused("kinesis:TagResource", tag(json!({})), "InvalidArgumentException");
-    book.refused("kinesis:UntagResource", untag(json!([])), "InvalidArgumentException");
-    book.refused("kinesis:ListTagsForResource", json!({"ResourceARN": "mine"}), "InvalidArgumentException");
+    book.refused("kinesis:AddTagsToStream", add(json!({})), "ValidationException");
+    book.refused("kinesis:RemoveTagsFromStream", remove(json!([])), "ValidationException");
+    book.refused("kinesis:TagResource", tag(json!({})), "ValidationException");
+    book.refused("kinesis:UntagResource", untag(json!([])), "ValidationException");
+    let mine = json!({"ResourceARN": "mine", "Tags": {"a": "1"}, "TagKeys": ["a"]});
+    for operation in ["kinesis:TagResource", "kinesis:UntagResource", "kinesis:ListTagsForResource"] {
+        book.refused(operation, mine.clone(), "InvalidArgumentException");
+    }
     absent(book, "kinesis:AddTagsToStream", &json!({"Tags": {"a": "1"}}));
     absent(book, "kinesis:RemoveTagsFromStream", &json!({"TagKeys": ["a"]}));
     book.wait(1.0);

@@ -18,6 +18,8 @@ pub fn script(book: &mut Book) {
 }
 
 const THROTTLED: &str = "ProvisionedThroughputExceededException";
+/// What the API's front end answers to what its model forbids.
+const VALIDATION: &str = "ValidationException";
 
 fn puts(book: &mut Book) {
     fresh(book);
@@ -27,7 +29,7 @@ fn puts(book: &mut Book) {
     assert_eq!(put(book, "s", "b", b"two")["ShardId"], "shardId-000000000001");
     let long = "k".repeat(257);
     for key in ["", &long] {
-        book.refused("kinesis:PutRecord", record("s", key, b"x"), "InvalidArgumentException");
+        book.refused("kinesis:PutRecord", record("s", key, b"x"), VALIDATION);
     }
     put(book, "s", &"ü".repeat(256), b"three");
     book.shows("kinesis.put.partition-key");
@@ -36,7 +38,11 @@ fn puts(book: &mut Book) {
     let first = book.ok("kinesis:PutRecord", explicit.clone());
     assert_eq!(first["ShardId"], FIRST);
     explicit["ExplicitHashKey"] = json!("340282366920938463463374607431768211456");
-    book.refused("kinesis:PutRecord", explicit, "InvalidArgumentException");
+    book.refused("kinesis:PutRecord", explicit.clone(), "InvalidArgumentException");
+    for wrong in ["abc", "01", ""] {
+        explicit["ExplicitHashKey"] = json!(wrong);
+        book.refused("kinesis:PutRecord", explicit.clone(), VALIDATION);
+    }
     book.shows("kinesis.put.explicit-hash-key");
     let second = put(book, "s", "a", b"five");
     assert!(second["SequenceNumber"].as_str() > first["SequenceNumber"].as_str());
@@ -48,7 +54,7 @@ fn puts(book: &mut Book) {
 fn write_limits(book: &mut Book) {
     fresh(book);
     stream(book, "s", 1);
-    let refused = book.refused("kinesis:PutRecords", batch("s", 501, 10), "InvalidArgumentException");
+    let refused = book.refused("kinesis:PutRecords", batch("s", 501, 10), VALIDATION);
     assert!(refused.message.contains("500"), "{}", refused.message);
     book.shows("kinesis.put.batch-size");
     for expected in [0, 0, 500] {
@@ -256,7 +262,7 @@ fn refusals(book: &mut Book) {
     book.refused("kinesis:PutRecord", json!({"Data": "eA==", "PartitionKey": "k"}), "InvalidArgumentException");
     let iterate = |shard: &str, kind: &str| json!({"StreamName": "s", "ShardId": shard, "ShardIteratorType": kind});
     book.refused("kinesis:GetShardIterator", iterate("shardId-000000000007", "LATEST"), "ResourceNotFoundException");
-    book.refused("kinesis:GetShardIterator", iterate(FIRST, "OTHER"), "InvalidArgumentException");
+    book.refused("kinesis:GetShardIterator", iterate(FIRST, "OTHER"), VALIDATION);
     book.refused("kinesis:GetShardIterator", iterate(FIRST, "AT_SEQUENCE_NUMBER"), "InvalidArgumentException");
     book.refused("kinesis:GetRecords", json!({"ShardIterator": "mine"}), "InvalidArgumentException");
     let first = iterator(book, "s", FIRST, "LATEST");

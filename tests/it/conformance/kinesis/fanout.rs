@@ -22,7 +22,7 @@ fn consumers(book: &mut Book) {
     assert_eq!(first["ConsumerStatus"], "CREATING");
     book.refused(register, named("c0"), "ResourceInUseException");
     for wrong in ["", "no spaces", &"x".repeat(129)] {
-        book.refused(register, named(wrong), "InvalidArgumentException");
+        book.refused(register, named(wrong), "ValidationException");
     }
     book.shows("kinesis.fan-out.name");
     book.wait(1.0);
@@ -121,7 +121,7 @@ fn subscriptions(book: &mut Book) {
     book.refused(operation, subscribe(&json!("mine"), "LATEST"), "InvalidArgumentException");
     let gone = json!(format!("{}/consumer/gone:1", arn("s")));
     book.refused(operation, subscribe(&gone, "LATEST"), "ResourceNotFoundException");
-    book.refused(operation, subscribe(&reader, "OTHER"), "InvalidArgumentException");
+    book.refused(operation, subscribe(&reader, "OTHER"), "ValidationException");
     let mut dry = subscribe(&reader, "LATEST");
     dry["DryRun"] = json!(true);
     book.refused(operation, dry, "DryRunOperationException");

@@ -112,6 +112,7 @@ fn split_and_merge(book: &mut Book) {
     let middle = (1_u128 << 127).to_string();
     book.refused("kinesis:SplitShard", split(FIRST, &u128::MAX.to_string()), "InvalidArgumentException");
     book.refused("kinesis:SplitShard", split(FIRST, "0"), "InvalidArgumentException");
+    book.refused("kinesis:SplitShard", split(FIRST, "middle"), "ValidationException");
     book.shows("kinesis.split.range");
     book.refused("kinesis:SplitShard", json!({"StreamName": "s"}), "ValidationException");
     book.ok("kinesis:SplitShard", split(FIRST, &middle));
@@ -294,7 +295,7 @@ fn listings(book: &mut Book) {
     assert_eq!(ids(book, json!({"Type": "FROM_TIMESTAMP", "Timestamp": old})), [0, 1, 2, 3, 4]);
     book.shows("kinesis.shards.filters");
     let list = "kinesis:ListShards";
-    book.refused(list, json!({"StreamName": "s", "ShardFilter": {"Type": "OTHER"}}), "InvalidArgumentException");
+    book.refused(list, json!({"StreamName": "s", "ShardFilter": {"Type": "OTHER"}}), "ValidationException");
     absent(book, list, &json!({}));
     let page = book.ok(list, json!({"StreamName": "s", "MaxResults": 2}));
     let token = json!({"NextToken": page["NextToken"]});

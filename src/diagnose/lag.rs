@@ -1,0 +1,135 @@
+//! A consumer lags and is neither refused nor failing nor timing out: why.
+
+use super::{
+    Confidence, Diagnosis, Finding, Severity,
+    consumers::{Consumer, changed, shared},
+    rules::{Answer, View, evidence},
+    series::sum,
+    thresholds::{BUSY, CATCHING_UP, FULL_VCPU_MB, NOT_INVOKED, OWN_WORK, SETTLING},
+};
+
+pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
+    let behind = format!("{} is {:.0} s behind", consumer.resource, consumer.load.age_seconds);
+    let new = |diagnosis, severity, why: &str, remedy: String| {
+        let finding = Finding::new(diagnosis, severity, consumer.resource.clone(), format!("{behind} {why}."), remedy)
+            .with(consumer.numbers.clone());
+        let loss = consumer.estimate.data_loss_seconds;
+        match consumer.estimate.drain_seconds.filter(|_| loss.is_none()) {
+            Some(seconds) => finding.leads_to("the backlog is drained", view.signals.observed_at, Some(seconds)),
+            None => finding.leads_to("unread records are lost", view.signals.observed_at, loss),
+        }
+    };
+    let busy = consumer.estimate.slots_used.map_or(0.0, |used| used / f64::from(consumer.estimate.slots.max(1)));
+    let read_throttled = view.signals.stream.read_throttles.last().is_some_and(|point| point.value > 0.0);
+    let warning = Severity::Warning;
+    if let Some(cause) = consumer.throttled {
+        let remedy = "Cure the sink first: more consumers would make it worse.".to_owned();
+        answer.effect(new(cause, warning, "because a table it writes to throttles", remedy));
+    } else if idle(view, consumer) {
+        let why = "and its function is not invoked although records wait";
+        let finding = new(Diagnosis::MappingFailing, Severity::Critical, why, "None: capacity is not it.".to_owned());
+        let person = "Look at the mapping's LastProcessingResult, the role and the filter criteria.";
+        answer.cause(finding.sure(Confidence::Medium).person(person));
+    } else if read_throttled && consumer.mapping.source_arn == consumer.stream.arn {
+        let why = "and shared reads are throttled";
+        let finding = new(Diagnosis::ReadShort, warning, why, "See the stream's finding.".to_owned());
+        if answer.has(Diagnosis::ReadShort) || answer.has(Diagnosis::TooManyReaders) {
+            answer.effect(finding);
+        } else {
+            let person = "Fewer shared readers, or enhanced fan-out for this one.";
+            answer.cause(
+                Finding { remedy: "More shards bring more read capacity.".to_owned(), ..finding }.person(person),
+            );
+        }
+    } else if busy > BUSY.value {
+        short(view, answer, consumer, busy, &new);
+    } else if consumer.load.age_slope < CATCHING_UP.value {
+        answer.cause(new(Diagnosis::Unknown, Severity::Info, "and catching up", "None needed.".to_owned()));
+    } else if answer.has(Diagnosis::HotShard) {
+        let remedy = "Cure the hot shard: one shard has most of the work.".to_owned();
+        answer.effect(new(Diagnosis::HotShard, warning, "because one shard has most of the records", remedy));
+    } else if let Some(ago) =
+        changed(consumer.mapping, view.signals.observed_at).filter(|ago| *ago < SETTLING.value * 60.0)
+    {
+        let why = format!("because it was changed {ago:.0} s ago and paused for it");
+        answer.cause(new(Diagnosis::Actuating, Severity::Info, &why, "None needed: it catches up.".to_owned()));
+    } else {
+        let finding =
+            new(Diagnosis::Unknown, warning, "and none of the known causes is there", "Hold and watch.".to_owned());
+        answer.cause(
+            finding
+                .sure(Confidence::Low)
+                .person("Look at the function's log, and at a single slow shard: shard-level metrics would show it."),
+        );
+    }
+}
+
+/// Not one invocation for minutes in which records came in and nothing was refused.
+fn idle(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
+    let newest = view.signals.newest_expected;
+    let minutes = NOT_INVOKED.value as i64;
+    sum(&consumer.own.invocations, newest, minutes) <= 0.0
+        && sum(&view.signals.stream.incoming_records, newest, minutes) > 0.0
+        && consumer.load.throttles <= 0.0
+        // The stream's own age speaks for this reader only while no other shares it.
+        && (consumer.own.behind_latest_ms.is_fresh() || super::estimates::known_readers(view.pipeline, view.facts) == 1)
+}
+
+/// The slots are busy: too few, or each too slow for want of compute.
+fn short(
+    view: &View<'_>,
+    answer: &mut Answer,
+    consumer: &Consumer<'_>,
+    busy: f64,
+    new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
+) {
+    let live = consumer.mapping.parallelization_factor.get();
+    let bound = if consumer.spec.concurrency_safe { consumer.spec.parallelization_factor.max.get() } else { 1 };
+    let offered = view.load.as_ref().map_or(0.0, |load| load.offered);
+    let shards = f64::from(consumer.stream.open_shards.get().max(1));
+    let catch_up = f64::from(view.policy.catch_up_seconds).max(60.0);
+    let required = offered + consumer.load.backlog / catch_up;
+    let wanted = consumer.estimate.slot_rate.filter(|rate| *rate > 0.0).map_or(f64::from(live) * 2.0, |rate| {
+        (required / (shards * rate * view.policy.consumer_target_utilization)).ceil()
+    });
+    let next = (wanted as u32).max(live.saturating_add(1)).min(bound.max(live));
+    let why = format!("and {:.0} % of its {} slots are busy", busy * 100.0, consumer.estimate.slots);
+    let remedy = if next > live {
+        format!("Raise the parallelization factor from {live} to {next}.")
+    } else {
+        "The factor is at its bound: raise the shard count.".to_owned()
+    };
+    let compute = compute(consumer);
+    let slots = new(Diagnosis::ConsumerShort, Severity::Warning, &why, remedy);
+    let slots = match &compute {
+        Some(_) => slots.sure(Confidence::Medium),
+        None => slots,
+    };
+    if let Some((now_ms, then_ms, memory)) = compute {
+        let why =
+            format!("and its batches take {now_ms:.0} ms of mostly its own work on {memory} MB, a part of a vCPU");
+        let remedy = "None: the operator changes no function.".to_owned();
+        let full = FULL_VCPU_MB.value;
+        let finding = new(Diagnosis::ComputeBound, Severity::Warning, &why, remedy);
+        let mut numbers = consumer.numbers.clone();
+        numbers.push(evidence("memory MB", f64::from(memory), Some(full)));
+        answer.cause(shared(view, consumer, finding.with(numbers).sure(Confidence::Low).person(format!(
+            "If it computes (CloudWatch does not show the CPU; Lambda Insights does), {full:.0} MB bring a whole vCPU: \
+             about {then_ms:.0} ms a batch, at about the same price."
+        ))));
+    }
+    answer.cause(shared(view, consumer, slots));
+}
+
+/// Time of a batch now and with a whole vCPU, ms, and the memory, MB; `None` when it has one, or when most of its
+/// time does not grow with the records, as a wait for a table does not.
+fn compute(consumer: &Consumer<'_>) -> Option<(f64, f64, u32)> {
+    let memory = consumer.function?.memory_mb;
+    let now = consumer.load.duration_avg_ms?;
+    let own = consumer.estimate.batch_time.map_or(1.0, |time| {
+        let grows = f64::from(consumer.mapping.batch_size.get()) * time.per_record_ms;
+        grows / (time.fixed_ms + grows).max(1e-9)
+    });
+    let share = f64::from(memory) / FULL_VCPU_MB.value;
+    (share < 1.0 && own >= OWN_WORK.value).then(|| (now, now * (1.0 - own + own * share), memory))
+}
