@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::{MetricStore, SeriesId, Stat};
+use super::metrics::{MetricStore, SeriesId};
 use super::stream::{Cohort, Shard, Stream};
 
 const NAMESPACE: &str = "AWS/Kinesis";
@@ -120,15 +120,15 @@ impl Series {
         let BatchPut { total, stored, bytes, throttled } = batch;
         metrics.add(self.puts_success, now, f64::from(u8::from(stored > 0)), 1);
         metrics.add(self.puts_latency, now, CALL_MS, 1);
-        metrics.merge(self.puts_total, now, one(total));
-        metrics.merge(self.puts_successful, now, one(stored));
-        metrics.merge(self.puts_records, now, one(stored));
-        metrics.merge(self.puts_failed, now, one(total - stored - throttled));
-        metrics.merge(self.puts_throttled, now, one(throttled));
+        metrics.add(self.puts_total, now, total as f64, 1);
+        metrics.add(self.puts_successful, now, stored as f64, 1);
+        metrics.add(self.puts_records, now, stored as f64, 1);
+        metrics.add(self.puts_failed, now, (total - stored - throttled) as f64, 1);
+        metrics.add(self.puts_throttled, now, throttled as f64, 1);
         if stored > 0 {
-            metrics.merge(self.puts_bytes, now, one(bytes));
-            metrics.merge(self.bytes, now, one(bytes));
-            metrics.merge(self.records, now, one(stored));
+            metrics.add(self.puts_bytes, now, bytes as f64, 1);
+            metrics.add(self.bytes, now, bytes as f64, 1);
+            metrics.add(self.records, now, stored as f64, 1);
         }
         metrics.add(self.rejected, now, 1.0, throttled);
     }
@@ -141,10 +141,6 @@ pub(super) struct BatchPut {
     pub stored: u64,
     pub bytes: u64,
     pub throttled: u64,
-}
-
-fn one(value: u64) -> Stat {
-    Stat { sum: value as f64, min: value as f64, max: value as f64, count: 1 }
 }
 
 fn sums(cohorts: &[Cohort]) -> (u64, u64) {
@@ -170,8 +166,8 @@ impl Shard {
         for (level, series) in &self.level {
             match (level, answer) {
                 (Level::ReadExceeded, None) => metrics.add(*series, now, 1.0, 1),
-                (Level::OutgoingBytes, Some((cohorts, _))) => metrics.merge(*series, now, one(sums(cohorts).1)),
-                (Level::OutgoingRecords, Some((cohorts, _))) => metrics.merge(*series, now, one(sums(cohorts).0)),
+                (Level::OutgoingBytes, Some((cohorts, _))) => metrics.add(*series, now, sums(cohorts).1 as f64, 1),
+                (Level::OutgoingRecords, Some((cohorts, _))) => metrics.add(*series, now, sums(cohorts).0 as f64, 1),
                 (Level::IteratorAge, Some((_, age))) => metrics.add(*series, now, age as f64, 1),
                 _ => {}
             }
@@ -208,8 +204,8 @@ impl Stream {
         metrics.add(series.get_success, now, 1.0, 1);
         metrics.add(series.get_latency, now, CALL_MS, 1);
         metrics.add(series.get_age, now, age as f64, 1);
-        metrics.merge(series.get_records, now, one(records));
-        metrics.merge(series.get_bytes, now, one(bytes));
+        metrics.add(series.get_records, now, records as f64, 1);
+        metrics.add(series.get_bytes, now, bytes as f64, 1);
     }
 
     /// Counts one delivery to a fan-out consumer and how far behind it leaves it.
@@ -231,7 +227,7 @@ impl Stream {
             ("SubscribeToShardEvent.MillisBehindLatest", behind.max(0) as u64),
         ] {
             let series = metrics.series(NAMESPACE, name, &dims);
-            metrics.merge(series, now, one(value));
+            metrics.add(series, now, value as f64, 1);
         }
         if let Some(shard) = self.shards().get(shard) {
             shard.count_read_level(now, Some((cohorts, behind)), metrics);

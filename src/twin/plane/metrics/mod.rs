@@ -51,7 +51,6 @@ impl Stat {
     }
 
     /// Adds the other's samples.
-    #[inline]
     pub fn absorb(&mut self, other: &Self) {
         self.sum += other.sum;
         self.min = self.min.min(other.min);
@@ -82,16 +81,16 @@ impl Point {
         Self { start, stat, sketch }
     }
 
-    /// Adds samples known only by their statistics.
+    /// Adds `times` equal samples.
     #[inline]
-    fn take(&mut self, stat: Stat) {
-        self.stat.absorb(&stat);
-        if let Some(sketch) = &mut self.sketch {
-            if stat.min == stat.max && stat.min >= 0.0 {
-                sketch.add(stat.min, stat.count);
-            } else {
-                self.sketch = None;
-            }
+    fn take(&mut self, value: f64, times: u64) {
+        self.stat.sum += value * times as f64;
+        self.stat.min = self.stat.min.min(value);
+        self.stat.max = self.stat.max.max(value);
+        self.stat.count = self.stat.count.saturating_add(times);
+        match &mut self.sketch {
+            Some(sketch) if value >= 0.0 => sketch.add(value, times),
+            sketch => *sketch = None,
         }
     }
 
@@ -146,6 +145,8 @@ struct Series {
     since: Option<i64>,
     packed: VecDeque<Hour>,
     recent: VecDeque<Point>,
+    /// The newest minute, which nearly every sample falls into; apart, so that those of all series lie together.
+    newest: Option<Point>,
     /// One-second points of clients' high-resolution metrics.
     fine: VecDeque<Point>,
 }
@@ -162,23 +163,18 @@ pub struct Seen {
 }
 
 impl Series {
-    /// Adds samples at `at_ms` that arrive at `now_ms`.
-    #[inline]
+    /// Adds samples at `at_ms` that arrive at `now_ms`. Apart from the usual way, which stays short.
+    #[inline(never)]
     fn add(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
-        // Nearly every sample falls into the newest minute, which is never packed.
-        if let Some(last) = self.recent.back_mut().filter(|last| (0..MINUTE_MS).contains(&(at_ms - last.start))) {
-            last.take(stat);
-        } else {
-            self.add_apart(now_ms, at_ms, stat);
-        }
-    }
-
-    /// Adds samples of another minute than the newest.
-    fn add_apart(&mut self, now_ms: i64, at_ms: i64, stat: Stat) {
         self.since.get_or_insert(now_ms);
         let start = at_ms - at_ms.rem_euclid(MINUTE_MS);
         if self.packed.back().is_none_or(|hour| start >= hour.end()) {
-            return absorb_at(&mut self.recent, Point::of(start, stat, self.distribution));
+            let point = Point::of(start, stat, self.distribution);
+            return match &mut self.newest {
+                Some(newest) if newest.start == start => newest.absorb(&point),
+                Some(newest) if newest.start > start => absorb_at(&mut self.recent, point),
+                newest => self.recent.extend(newest.replace(point)),
+            };
         }
         let point = Point::of(start, stat, self.distribution);
         let hour = start - start.rem_euclid(HOUR_MS);
@@ -190,9 +186,13 @@ impl Series {
     }
 
     fn prune(&mut self, now: i64) {
+        let old = |start: i64| start - start.rem_euclid(HOUR_MS) + HOUR_MS + FINE_MS <= now;
+        if self.newest.as_ref().is_some_and(|newest| old(newest.start)) {
+            self.recent.extend(self.newest.take());
+        }
         while let Some(first) = self.recent.front() {
             let hour = first.start - first.start.rem_euclid(HOUR_MS);
-            if hour + HOUR_MS + FINE_MS > now {
+            if !old(hour) {
                 break;
             }
             let length = self.recent.partition_point(|point| point.start < hour + HOUR_MS);
@@ -223,18 +223,18 @@ impl Series {
         let packed = self.packed.range(first..).take_while(|hour| hour.start < to);
         let packed = packed.flat_map(|hour| hour.unpack().into_iter().map(|point| (hour.resolution, point)));
         let first = self.recent.partition_point(|point| point.start < from);
-        let recent = self.recent.range(first..).map(|point| (MINUTE_MS, point.clone()));
+        let recent = self.recent.range(first..).chain(&self.newest).map(|point| (MINUTE_MS, point.clone()));
         packed.chain(recent).filter(|(_, point)| (from..to).contains(&point.start)).collect()
     }
 
     fn last(&self) -> Option<i64> {
         let packed = || self.packed.back()?.unpack().last().map(|point| point.start);
-        self.recent.back().map(|point| point.start).or_else(packed)
+        self.newest.as_ref().map(|point| point.start).or_else(packed)
     }
 
     fn size(&self) -> usize {
         let buckets = |point: &Point| 1 + point.sketch.as_ref().map_or(0, |sketch| sketch.0.len());
-        let plain: usize = self.recent.iter().chain(&self.fine).map(buckets).sum();
+        let plain: usize = self.recent.iter().chain(&self.newest).chain(&self.fine).map(buckets).sum();
         plain * ENTRY_BYTES + self.packed.iter().map(|hour| hour.size() + ENTRY_BYTES).sum::<usize>()
     }
 }
@@ -358,23 +358,18 @@ impl MetricStore {
         self.client_bytes += samples.len() * (2 + 2 * usize::from(fine)) * ENTRY_BYTES;
     }
 
-    /// Adds `times` equal samples at this moment.
-    #[inline]
+    /// Adds `times` equal samples at this moment; nothing when there are none.
     pub(super) fn add(&mut self, id: SeriesId, at_ms: i64, value: f64, times: u64) {
-        self.merge(id, at_ms, Stat::of(value, times));
-    }
-
-    /// Adds already summed samples at this moment; nothing when there are none.
-    #[inline]
-    pub(super) fn merge(&mut self, id: SeriesId, at_ms: i64, more: Stat) {
-        if let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| more.count > 0) {
-            series.add(at_ms, at_ms, more);
+        let Some(series) = self.series.get_mut(id.0 as usize).filter(|_| times > 0) else { return };
+        match series.newest.as_mut().filter(|newest| (0..MINUTE_MS).contains(&(at_ms - newest.start))) {
+            Some(newest) => newest.take(value, times),
+            None => series.add(at_ms, at_ms, Stat::of(value, times)),
         }
     }
 
     /// A zero in this minute when it has no sample yet.
     pub(super) fn zero_if_absent(&mut self, id: SeriesId, minute: i64) {
-        let last = self.series.get(id.0 as usize).and_then(|series| series.recent.back());
+        let last = self.series.get(id.0 as usize).and_then(|series| series.newest.as_ref());
         if last.is_none_or(|other| other.start < minute) {
             self.add(id, minute, 0.0, 1);
         }
