@@ -4,6 +4,8 @@
 //! Each minute from five minutes after it until the end counts. A third of the worlds is held out of all tuning: of
 //! those only the total is printed. `INCIDENT=NAME` plays one world (not a held-out one) and prints each minute.
 
+#![allow(clippy::large_futures, reason = "few of them, and each runs once")]
+
 mod healthy;
 mod label;
 mod watch;

@@ -41,7 +41,7 @@ fn a_browser_shows_the_report_by_day_and_by_night() {
     page.scheme("light");
     page.go(&address);
 
-    accessible(&page.ask("Accessibility.getFullAXTree", serde_json::json!({}))["nodes"]);
+    accessible(&page.ask("Accessibility.getFullAXTree", &serde_json::json!({}))["nodes"]);
     drawn(&mut page);
     let day = page.picture(WIDTH, SHOWN, SCALE);
     let paper = background(&mut page);

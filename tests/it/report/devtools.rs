@@ -66,18 +66,18 @@ impl Page {
         let mut child = command.spawn().unwrap();
         let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         let mut page = Self { child, to, from, session: None, next: 0, events: Vec::new(), _profile: profile };
-        let target = page.ask("Target.createTarget", json!({"url": "about:blank"}));
+        let target = page.ask("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        page.session = page.ask("Target.attachToTarget", attach)["sessionId"].as_str().map(str::to_owned);
+        page.session = page.ask("Target.attachToTarget", &attach)["sessionId"].as_str().map(str::to_owned);
         for domain in ["Page", "Network", "Accessibility"] {
-            page.ask(&format!("{domain}.enable"), json!({}));
+            page.ask(&format!("{domain}.enable"), &json!({}));
         }
         page.size(width, height);
         page
     }
 
     /// Sends a command and waits for its answer.
-    pub fn ask(&mut self, method: &str, params: Value) -> Value {
+    pub fn ask(&mut self, method: &str, params: &Value) -> Value {
         self.next += 1;
         let mut request = json!({"id": self.next, "method": method, "params": params});
         if let Some(session) = &self.session {
@@ -104,7 +104,7 @@ impl Page {
 
     /// Opens an address and waits until it is loaded.
     pub fn go(&mut self, address: &str) {
-        self.ask("Page.navigate", json!({"url": address}));
+        self.ask("Page.navigate", &json!({"url": address}));
         while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
             let event = self.read();
             self.events.push(event);
@@ -114,18 +114,18 @@ impl Page {
     /// Resizes it.
     pub fn size(&mut self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.ask("Emulation.setDeviceMetricsOverride", size);
+        self.ask("Emulation.setDeviceMetricsOverride", &size);
     }
 
     /// What the reader prefers: `light` or `dark`.
     pub fn scheme(&mut self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        self.ask("Emulation.setEmulatedMedia", json!({"features": features}));
+        self.ask("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
     /// The value of an expression on the page.
     pub fn value(&mut self, expression: &str) -> Value {
-        let answer = self.ask("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}));
+        let answer = self.ask("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }
@@ -135,7 +135,7 @@ impl Page {
         use base64::Engine as _;
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": scale});
         let shot = json!({"format": "png", "clip": clip, "captureBeyondViewport": true});
-        let answer = self.ask("Page.captureScreenshot", shot);
+        let answer = self.ask("Page.captureScreenshot", &shot);
         base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()
     }
 }

@@ -87,7 +87,8 @@ fn puts_and_reads_fail_by_their_share() {
     let (puts, gets) =
         (kinesis(&mut book, "PutRecord.Success", "Average"), kinesis(&mut book, "GetRecords.Success", "Average"));
     let taken = kinesis(&mut book, "IncomingRecords", "Sum");
-    assert!((1..10).chain(21..30).all(|minute| puts[&minute] == 1.0 && gets[&minute] == 1.0), "{puts:?} {gets:?}");
+    let all = |value: f64| value > 0.999_999;
+    assert!((1..10).chain(21..30).all(|minute| all(puts[&minute]) && all(gets[&minute])), "{puts:?} {gets:?}");
     assert!((10..20).all(|minute| (puts[&minute] - 0.7).abs() < 0.01 && (gets[&minute] - 0.5).abs() < 0.02));
     assert!((taken[&15] - 4_200.0).abs() < 10.0, "{taken:?}");
     let totals = &book.twin.plane().totals().streams["events"];

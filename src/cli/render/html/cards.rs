@@ -66,15 +66,15 @@ fn card(html: &mut String, finding: &Finding, diagnosed: &Diagnosed) {
     if let Some(person) = &finding.person {
         row("You", &escaped(person));
     }
-    if !finding.evidence.is_empty() {
+    if finding.evidence.is_empty() {
+        html.push_str("</dl></article>\n");
+    } else {
         let numbers = finding.evidence.iter().map(|it| {
             let limit = it.limit.map_or(String::new(), |limit| format!(" (against {})", thousands(limit)));
             format!("{} {}{limit}", escaped(&it.name), thousands(it.value))
         });
         let numbers = numbers.collect::<Vec<_>>().join("; ");
-        let _ = write!(html, "</dl><details><summary>Numbers</summary>{numbers}</details></article>\n");
-    } else {
-        html.push_str("</dl></article>\n");
+        let _ = writeln!(html, "</dl><details><summary>Numbers</summary>{numbers}</details></article>");
     }
 }
 
