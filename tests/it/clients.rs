@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use alleycat_operator::twin::serve::SERVER_BYTES;
+
 use super::local::Served;
 
 /// The Python that has boto3 and the AWS CLI; `None`, and said so, when it is not installed.
@@ -42,4 +44,20 @@ fn the_aws_cli_speaks_with_the_served_twin() {
     let served = Served::start(&["--speed", "30"]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/aws_cli.sh");
     passes(Command::new("bash").arg(script).arg(served.url()).arg(python.with_file_name("aws")));
+}
+
+/// What the account's own state may take: record payloads, clients' metrics, items (docs/twin.md), and as much again
+/// of the last two for how they are kept.
+#[cfg(target_os = "linux")]
+const STATE_BYTES: usize = (128 + 2 * (16 + 16)) << 20;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_cannot_fill_the_memory() {
+    let Some(python) = python("boto3 that fills the served twin") else { return };
+    let served = Served::start(&["--speed", "60"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/fill.py");
+    passes(Command::new(python).arg(script).arg(served.url()));
+    let peak = served.peak_bytes();
+    assert!(peak < SERVER_BYTES + STATE_BYTES, "{peak} bytes");
 }
