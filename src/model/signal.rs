@@ -216,7 +216,7 @@ impl Signals {
     }
 
     /// Visits every signal.
-    fn each(&mut self, visit: &mut impl FnMut(&mut Signal)) {
+    pub(crate) fn each(&mut self, visit: &mut impl FnMut(&mut Signal)) {
         visit(&mut self.account_concurrency);
         let stream = &mut self.stream;
         for signal in [
