@@ -152,17 +152,17 @@ fn data_is_kept_when_the_server_ends() {
     let state = directory.path().join("account");
     let flags = ["--state", state.to_str().unwrap(), "--speed", "3600"];
     let aws = Served::start(&flags);
-    let table = r#"{"TableName":"t","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST",
+    let table = r#"{"TableName":"tab","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST",
         "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}]}"#;
     assert!(aws.json("DynamoDB_20120810.CreateTable", table).contains("200 OK"));
-    while !aws.json("DynamoDB_20120810.DescribeTable", r#"{"TableName":"t"}"#).contains("ACTIVE") {}
+    while !aws.json("DynamoDB_20120810.DescribeTable", r#"{"TableName":"tab"}"#).contains("ACTIVE") {}
     let before = fs::read(&state).unwrap();
-    let put = aws.json("DynamoDB_20120810.PutItem", r#"{"TableName":"t","Item":{"id":{"S":"kept"}}}"#);
+    let put = aws.json("DynamoDB_20120810.PutItem", r#"{"TableName":"tab","Item":{"id":{"S":"kept"}}}"#);
     assert!(put.contains("200 OK"), "{put}");
     assert_eq!(aws.stop(), Some(0));
     assert!(fs::read(&state).unwrap() != before);
     let aws = Served::start(&flags);
-    let found = aws.json("DynamoDB_20120810.GetItem", r#"{"TableName":"t","Key":{"id":{"S":"kept"}}}"#);
+    let found = aws.json("DynamoDB_20120810.GetItem", r#"{"TableName":"tab","Key":{"id":{"S":"kept"}}}"#);
     assert!(found.contains(r#""S":"kept""#), "{found}");
 }
 

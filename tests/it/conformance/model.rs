@@ -132,8 +132,13 @@ pub fn operations() -> Vec<(String, Vec<String>)> {
 fn generate() -> String {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    // Crates of other platforms are in the lock file and not on this machine.
+    let about = Command::new("rustc").arg("-vV").output().unwrap();
+    let about = String::from_utf8(about.stdout).unwrap();
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let output = Command::new(cargo)
         .args(["metadata", "--format-version", "1", "--offline", "--manifest-path", manifest])
+        .args(["--filter-platform", host])
         .output()
         .unwrap();
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
