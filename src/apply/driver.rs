@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{
+    evidence::evidence,
     machine::{Command, Machine},
     perform::{perform, reconcile},
 };
@@ -16,9 +17,9 @@ use crate::{
     memory::{Memory, Store},
     model::{ErrorClass, Facts, Failure, ResourceId},
     observe,
-    plan::{self, Blocked, Change, Plan, Step},
+    plan::{self, Blocked, Change, Plan, Step, fan_out::Evidence},
     scale,
-    spec::{Management, Pipeline, ScalingPolicy},
+    spec::{Management, Pipeline, ScalingPolicy, StartingPosition},
 };
 
 /// Looks in a row that may fail before a run fails; each has `observe`'s own retries inside.
@@ -157,10 +158,25 @@ async fn drive(
                 continue;
             }
         };
-        failed_looks = 0;
         let now = ctx.aws.clock().now();
         scale::remember(ctx.memory, ctx.policy, &facts, now);
-        let (plan, lint) = make_plan(ctx, goal, &facts, now);
+        let evidence = match goal {
+            Goal::Provision => evidence(ctx.aws, ctx.pipeline, ctx.policy, &facts, None).await,
+            Goal::Destroy { .. } => Ok(None),
+        };
+        let evidence = match evidence {
+            Ok(evidence) => evidence,
+            Err(failure) => {
+                let late = now.duration_since(started) >= ctx.timeout;
+                if let Some(end) = blind(failure, late, &mut failed_looks) {
+                    return end;
+                }
+                pause(ctx, LOOK_PAUSE).await;
+                continue;
+            }
+        };
+        failed_looks = 0;
+        let (plan, lint) = make_plan(ctx, goal, &facts, evidence.as_ref(), now);
         let machine = machine
             .get_or_insert_with(|| Machine::new(ctx.pipeline, ctx.approved.unwrap_or(&plan), started, ctx.timeout));
         let command = machine.next(&plan, &lint, &facts, now);
@@ -172,7 +188,9 @@ async fn drive(
             Command::Perform { resource, step, expected } => {
                 progress(tell(resource.clone(), describe(&step), Some(expected)));
                 let result = perform(ctx.aws, ctx.store, ctx.memory, ctx.pipeline, &facts, &step).await;
-                machine.performed(&resource, &step, &result, ctx.aws.clock().now());
+                let at = ctx.aws.clock().now();
+                machine.performed(&resource, &step, &result, at);
+                plan::fan_out::note(ctx.memory, ctx.pipeline, &facts, &step, &result, at);
                 match result {
                     Ok(()) => outcome.performed.push(*step),
                     Err(failure) => {
@@ -206,7 +224,13 @@ fn blind(failure: Failure, late: bool, failed_looks: &mut u32) -> Option<Verdict
     (late || *failed_looks >= FAILED_LOOKS || !failure.class.is_retryable()).then_some(Verdict::Failed(failure))
 }
 
-fn make_plan(ctx: &Context<'_>, goal: &Goal, facts: &Facts, now: Timestamp) -> (Plan, Vec<String>) {
+fn make_plan(
+    ctx: &Context<'_>,
+    goal: &Goal,
+    facts: &Facts,
+    evidence: Option<&Evidence>,
+    now: Timestamp,
+) -> (Plan, Vec<String>) {
     let input = plan::Input {
         pipeline: ctx.pipeline,
         facts,
@@ -215,6 +239,8 @@ fn make_plan(ctx: &Context<'_>, goal: &Goal, facts: &Facts, now: Timestamp) -> (
         exhausted_until: ctx.memory.reshards.exhausted_until,
         prices: ctx.prices,
         policy: ctx.policy,
+        evidence,
+        refused_moves: &ctx.memory.fan_out.refused,
         now,
     };
     let plan = match goal {
@@ -264,13 +290,24 @@ pub(crate) async fn sleep_or_stop(sleep: impl Future<Output = ()>, stop: &mut wa
 pub(crate) fn describe(step: &Step) -> String {
     match step {
         Step::CreateStream { shards, .. } => format!("creating with {}", shards.words()),
-        Step::TagStream { .. } | Step::TagTable { .. } | Step::TagMapping { .. } => "tagging".to_owned(),
+        Step::TagStream { .. }
+        | Step::TagTable { .. }
+        | Step::TagMapping { .. }
+        | Step::TagStreamConsumer { .. } => "tagging".to_owned(),
+        Step::DeregisterStreamConsumer { .. } => "deregistering".to_owned(),
         Step::IncreaseRetention { retention, .. } => format!("raising retention to {retention} h"),
         Step::DecreaseRetention { retention, .. } => format!("lowering retention to {retention} h"),
         Step::UpdateShardCount { from, to, .. } => format!("changing shards from {from} to {to}"),
         Step::RegisterStreamConsumer { .. } => "registering for enhanced fan-out".to_owned(),
         Step::DeleteStream { .. } | Step::DeleteTable { .. } | Step::DeleteMapping { .. } => "deleting".to_owned(),
-        Step::CreateTable(_) | Step::CreateMapping(_) => "creating".to_owned(),
+        Step::CreateMapping(new) => match &new.fan_out_consumer {
+            Some(consumer) => format!("creating on the fan-out consumer {consumer}, {}", new.starting_position.words()),
+            None if matches!(new.starting_position, StartingPosition::AtTimestamp(_)) => {
+                format!("creating, {}", new.starting_position.words())
+            }
+            None => "creating".to_owned(),
+        },
+        Step::CreateTable(_) => "creating".to_owned(),
         Step::UpdateCapacity(change) => {
             let own = change.capacity.map(|(read, write)| format!("{read} RCU {write} WCU"));
             let indexes = change.indexes.iter().map(|it| format!("{} {} RCU {} WCU", it.index, it.read, it.write));
@@ -287,7 +324,8 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::UpdateMapping(change) => {
             let factor = change.parallelization_factor.map(|it| format!("parallelization factor {it}"));
             let batch = change.batch_size.map(|it| format!("batch size {it}"));
-            let parts: Vec<String> = factor.into_iter().chain(batch).collect();
+            let switch = change.enabled.map(|on| if on { "switched on" } else { "switched off" }.to_owned());
+            let parts: Vec<String> = factor.into_iter().chain(batch).chain(switch).collect();
             if parts.is_empty() { "updating".to_owned() } else { format!("changing to {}", parts.join(", ")) }
         }
     }

@@ -81,6 +81,7 @@ pub(crate) fn change(resource: &ResourceId, action: Action, steps: &[Value]) -> 
         steps: steps.iter().cloned().map(read).collect(),
         risk: if action == Action::Delete { Risk::LosesData } else { Risk::None },
         quota: Vec::new(),
+        wait: None,
         expected: SignedDuration::from_secs(30),
         cost_delta: UsdPerHour(0.0),
     }

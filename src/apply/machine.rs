@@ -173,7 +173,14 @@ impl Machine {
 
     /// Takes note of what became of a step.
     pub fn performed(&mut self, resource: &ResourceId, step: &Step, result: &Result<(), Failure>, now: Timestamp) {
-        if result.is_ok() && matches!(step, Step::CreateStream { .. } | Step::CreateTable(_) | Step::CreateMapping(_)) {
+        let creates = matches!(
+            step,
+            Step::CreateStream { .. }
+                | Step::CreateTable(_)
+                | Step::CreateMapping(_)
+                | Step::RegisterStreamConsumer { .. }
+        );
+        if result.is_ok() && creates {
             self.created.insert(owner(resource), now);
         }
         let recently_created = self.created.values().any(|at| within_grace(*at, now));
@@ -232,6 +239,9 @@ impl Machine {
             }
             Presence::Absent | Presence::Settled => {}
         }
+        if let Some(why) = &change.wait {
+            return Err(poll(why));
+        }
         self.refusal(&change.resource, step, now)?;
         self.prerequisite(step, facts, stuck, now)?;
         Ok(step)
@@ -278,29 +288,45 @@ impl Machine {
                 if !facts.functions.contains_key(name) {
                     return Err(Obstacle::Stuck(format!("the function {name} does not exist")));
                 }
-                let stream = ResourceId::Stream(self.pipeline.stream.name.clone());
-                match presence(&self.pipeline, facts, &stream) {
-                    Presence::Settled => Ok(()),
-                    Presence::Transition(status) => Err(poll(&format!("{stream} is {status}"))),
-                    Presence::Unusable(status) => Err(Obstacle::Stuck(format!("{stream} is {status}"))),
-                    Presence::Absent => {
-                        let coming = self.approved.contains_key(&stream) && !stuck.contains_key(&stream);
-                        if coming || self.in_grace(&stream, now) {
-                            Err(poll(&format!("{stream} is not there yet")))
-                        } else {
-                            Err(Obstacle::Stuck(format!("{stream} is not there")))
-                        }
-                    }
-                }
+                self.stream_there(facts, stuck, now)
             }
+            Step::RegisterStreamConsumer { .. } => self.stream_there(facts, stuck, now),
             // A reader that is going away must be gone: else it fails on the missing stream for a while.
             Step::DeleteStream { .. } => {
                 match facts.mappings.iter().find(|mapping| mapping.state == MappingState::Deleting) {
-                    Some(mapping) => Err(poll(&format!("mapping {} is Deleting", mapping.uuid))),
+                    Some(mapping) => return Err(poll(&format!("mapping {} is Deleting", mapping.uuid))),
+                    None => {}
+                }
+                // AWS refuses while a fan-out consumer is registered.
+                match facts.fan_out.first() {
+                    Some(consumer) => Err(poll(&format!("the fan-out consumer {} is still there", consumer.name))),
                     None => Ok(()),
                 }
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The stream that is read is there and settled.
+    fn stream_there(
+        &self,
+        facts: &Facts,
+        stuck: &BTreeMap<ResourceId, String>,
+        now: Timestamp,
+    ) -> Result<(), Obstacle> {
+        let stream = ResourceId::Stream(self.pipeline.stream.name.clone());
+        match presence(&self.pipeline, facts, &stream) {
+            Presence::Settled => Ok(()),
+            Presence::Transition(status) => Err(poll(&format!("{stream} is {status}"))),
+            Presence::Unusable(status) => Err(Obstacle::Stuck(format!("{stream} is {status}"))),
+            Presence::Absent => {
+                let coming = self.approved.contains_key(&stream) && !stuck.contains_key(&stream);
+                if coming || self.in_grace(&stream, now) {
+                    Err(poll(&format!("{stream} is not there yet")))
+                } else {
+                    Err(Obstacle::Stuck(format!("{stream} is not there")))
+                }
+            }
         }
     }
 
@@ -355,7 +381,13 @@ fn deletes(change: &Change) -> bool {
 }
 
 fn is_deletion(step: &Step) -> bool {
-    matches!(step, Step::DeleteStream { .. } | Step::DeleteTable { .. } | Step::DeleteMapping { .. })
+    matches!(
+        step,
+        Step::DeleteStream { .. }
+            | Step::DeleteTable { .. }
+            | Step::DeleteMapping { .. }
+            | Step::DeregisterStreamConsumer { .. }
+    )
 }
 
 fn poll(why: &str) -> Obstacle {

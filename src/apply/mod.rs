@@ -5,6 +5,7 @@
 //! did, so a run that was killed anywhere is finished by the next one.
 
 mod driver;
+mod evidence;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod machine;
@@ -15,6 +16,7 @@ mod state;
 
 pub use driver::{Context, Goal, Outcome, Progress, Verdict, run};
 pub(crate) use driver::{describe, sleep_or_stop};
+pub use evidence::evidence;
 pub use machine::{Command, Machine, TRIES};
 pub(crate) use perform::resource;
 pub use perform::{perform, reconcile};

@@ -152,6 +152,8 @@ fn operation(step: &Step) -> String {
         Step::DecreaseRetention { .. } => "kinesis:DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "kinesis:UpdateShardCount",
         Step::RegisterStreamConsumer { .. } => "kinesis:RegisterStreamConsumer",
+        Step::TagStreamConsumer { .. } => "kinesis:TagResource",
+        Step::DeregisterStreamConsumer { .. } => "kinesis:DeregisterStreamConsumer",
         Step::DeleteStream { .. } => "kinesis:DeleteStream",
         Step::CreateTable(_) => "dynamodb:CreateTable",
         Step::UpdateCapacity(_)
@@ -179,7 +181,9 @@ pub(crate) fn resource(step: &Step) -> ResourceId {
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
-        Step::RegisterStreamConsumer { stream, consumer } => {
+        Step::RegisterStreamConsumer { stream, consumer, .. }
+        | Step::TagStreamConsumer { stream, consumer, .. }
+        | Step::DeregisterStreamConsumer { stream, consumer, .. } => {
             ResourceId::FanOutConsumer(stream.clone(), consumer.clone())
         }
         Step::CreateTable(table) => ResourceId::Table(table.spec.name.clone()),

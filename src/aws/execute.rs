@@ -2,7 +2,7 @@
 
 use super::{Aws, errors};
 use crate::{
-    model::{ErrorClass, Facts, Failure},
+    model::{ErrorClass, Facts, Failure, ResourceId},
     plan::Step,
 };
 
@@ -20,9 +20,15 @@ impl Aws {
             Step::IncreaseRetention { stream, retention } => self.increase_retention(stream, *retention).await,
             Step::DecreaseRetention { stream, retention } => self.decrease_retention(stream, *retention).await,
             Step::UpdateShardCount { stream, from: _, to } => self.update_shard_count(stream, *to).await,
-            Step::RegisterStreamConsumer { stream, consumer } => {
+            Step::RegisterStreamConsumer { stream, consumer, tags } => {
                 let arn = stream_arn(facts, "kinesis:RegisterStreamConsumer")?;
-                self.register_consumer(stream, arn, consumer).await
+                self.register_consumer(&consumer_id(stream, consumer), arn, consumer, tags).await
+            }
+            Step::TagStreamConsumer { stream, consumer, arn, tags } => {
+                self.tag_consumer(&consumer_id(stream, consumer), arn, tags).await
+            }
+            Step::DeregisterStreamConsumer { stream, consumer, arn } => {
+                self.deregister_consumer(&consumer_id(stream, consumer), arn).await
             }
             Step::DeleteStream { stream } => self.delete_stream(stream).await,
             Step::CreateTable(new) => self.create_table(new).await,
@@ -39,9 +45,11 @@ impl Aws {
             Step::TagTable { table, arn, tags } => self.tag_table(table, arn, tags).await,
             Step::DeleteTable { table } => self.delete_table(table).await,
             Step::CreateMapping(new) => {
-                let source = match &new.source_arn {
-                    Some(arn) => arn,
-                    None => stream_arn(facts, "lambda:CreateEventSourceMapping")?,
+                let operation = "lambda:CreateEventSourceMapping";
+                let source = match (&new.source_arn, &new.fan_out_consumer) {
+                    (Some(arn), _) => arn,
+                    (None, Some(consumer)) => consumer_arn(facts, consumer, operation)?,
+                    (None, None) => stream_arn(facts, operation)?,
                 };
                 self.create_mapping(new, source).await
             }
@@ -50,6 +58,17 @@ impl Aws {
             Step::DeleteMapping { consumer, uuid } => self.delete_mapping(consumer, uuid).await,
         }
     }
+}
+
+fn consumer_id(stream: &str, consumer: &str) -> ResourceId {
+    ResourceId::FanOutConsumer(stream.to_owned(), consumer.to_owned())
+}
+
+fn consumer_arn<'a>(facts: &'a Facts, name: &str, operation: &str) -> Result<&'a str, Failure> {
+    facts.fan_out.iter().find(|it| it.name == name).map(|it| it.arn.as_str()).ok_or_else(|| {
+        let text = format!("the fan-out consumer {name} is not registered yet, so its ARN is not known");
+        errors::own(ErrorClass::NotFound, operation, "the fan-out consumer", "ConsumerMissing", text)
+    })
 }
 
 fn stream_arn<'a>(facts: &'a Facts, operation: &str) -> Result<&'a str, Failure> {

@@ -80,6 +80,7 @@ pub fn iam_policy(which: PolicyKind) -> Value {
 /// Name for the Sid, resource pattern, and whether the ownership tag is required.
 fn describe(scope: Scope) -> (&'static str, &'static str, bool) {
     const STREAM: &str = "arn:aws:kinesis:*:*:stream/*";
+    const CONSUMER: &str = "arn:aws:kinesis:*:*:stream/*/consumer/*";
     const MAPPING: &str = "arn:aws:lambda:*:*:event-source-mapping:*";
     const TABLE: &str = "arn:aws:dynamodb:*:*:table/*";
     match scope {
@@ -88,6 +89,8 @@ fn describe(scope: Scope) -> (&'static str, &'static str, bool) {
         Scope::Function => ("Functions", "arn:aws:lambda:*:*:function:*", false),
         Scope::Mapping => ("Mappings", MAPPING, false),
         Scope::Table => ("Tables", TABLE, false),
+        Scope::StreamConsumer => ("StreamConsumers", CONSUMER, false),
+        Scope::OwnedStreamConsumer => ("OwnedStreamConsumers", CONSUMER, true),
         Scope::OwnedStream => ("OwnedStreams", STREAM, true),
         Scope::OwnedMapping => ("OwnedMappings", MAPPING, true),
         Scope::OwnedTable => ("OwnedTables", TABLE, true),

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use aws_sdk_kinesis::types::{
-    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, ShardFilter, ShardFilterType,
-    StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails, StreamStatus,
+    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, Shard, ShardFilter, ShardFilterType,
+    StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails, StreamStatus, builders::ShardFilterBuilder,
 };
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Aws;
 use crate::model::{
@@ -51,7 +51,7 @@ impl Aws {
         }
     }
 
-    /// ListStreamConsumers, all pages, by name.
+    /// ListStreamConsumers, all pages, by name. The tags are another call.
     pub(crate) async fn fan_out(&self, name: &str, arn: &str) -> Result<Vec<FanOutFacts>, Failure> {
         let mut consumers = Vec::new();
         let mut token: Option<String> = None;
@@ -71,6 +71,7 @@ impl Aws {
                     ConsumerStatus::Deleting => LifecycleStatus::Deleting,
                     _ => LifecycleStatus::Other,
                 },
+                tags: BTreeMap::new(),
             }));
             token = answer.next_token().map(str::to_owned);
             if token.is_none() {
@@ -80,16 +81,39 @@ impl Aws {
         }
     }
 
-    /// ListShards: the ids of the open shards, all pages.
+    /// ListTagsForResource of a fan-out consumer.
+    pub(crate) async fn consumer_tags(&self, name: &str, arn: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let answer = self.kinesis.list_tags_for_resource().resource_arn(arn).send().await;
+        let answer = answer.map_err(|error| self.failure("kinesis:ListTagsForResource", stream(name), &error))?;
+        let tags = answer.tags().iter();
+        Ok(tags.map(|tag| (tag.key().to_owned(), tag.value().unwrap_or_default().to_owned())).collect())
+    }
+
+    /// ListShards: the ids of the open shards.
     pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<String>, Failure> {
-        let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
-        let open = open.map_err(|error| incomplete("kinesis:ListShards", name, &error))?;
+        let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest);
+        Ok(self.shards(name, open).await?.iter().map(|shard| shard.shard_id().to_owned()).collect())
+    }
+
+    /// ListShards: whether a shard that was open at this moment, or was opened later, has been closed since.
+    pub(crate) async fn shards_closed_since(&self, name: &str, moment: Timestamp) -> Result<bool, Failure> {
+        let since = ShardFilter::builder().r#type(ShardFilterType::FromTimestamp);
+        let shards = self.shards(name, since.timestamp(super::date_time(moment))).await?;
+        let closed = |shard: &Shard| {
+            shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some())
+        };
+        Ok(shards.iter().any(closed))
+    }
+
+    /// ListShards with a filter, all pages.
+    async fn shards(&self, name: &str, filter: ShardFilterBuilder) -> Result<Vec<Shard>, Failure> {
+        let filter = filter.build().map_err(|error| incomplete("kinesis:ListShards", name, &error))?;
         let mut shards = Vec::new();
-        let mut request = self.kinesis.list_shards().stream_name(name).shard_filter(open);
+        let mut request = self.kinesis.list_shards().stream_name(name).shard_filter(filter);
         loop {
             let answer = request.send().await;
             let answer = answer.map_err(|error| self.failure("kinesis:ListShards", stream(name), &error))?;
-            shards.extend(answer.shards().iter().map(|shard| shard.shard_id().to_owned()));
+            shards.extend(answer.shards().iter().cloned());
             let Some(token) = answer.next_token() else { return Ok(shards) };
             // A token stands for the stream and the filter of the first page.
             request = self.kinesis.list_shards().next_token(token);
@@ -173,10 +197,38 @@ impl Aws {
         Ok(())
     }
 
-    pub(super) async fn register_consumer(&self, name: &str, arn: &str, consumer: &str) -> Result<(), Failure> {
-        let resource = ResourceId::FanOutConsumer(name.to_owned(), consumer.to_owned());
-        let request = self.kinesis.register_stream_consumer().stream_arn(arn).consumer_name(consumer);
+    pub(super) async fn register_consumer(
+        &self,
+        resource: &ResourceId,
+        arn: &str,
+        consumer: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let mut request = self.kinesis.register_stream_consumer().stream_arn(arn).consumer_name(consumer);
+        for (key, value) in tags {
+            request = request.tags(key, value);
+        }
         request.send().await.map_err(|error| self.failure("kinesis:RegisterStreamConsumer", resource, &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn tag_consumer(
+        &self,
+        resource: &ResourceId,
+        arn: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), Failure> {
+        let mut request = self.kinesis.tag_resource().resource_arn(arn);
+        for (key, value) in tags {
+            request = request.tags(key, value);
+        }
+        request.send().await.map_err(|error| self.failure("kinesis:TagResource", resource, &error))?;
+        Ok(())
+    }
+
+    pub(super) async fn deregister_consumer(&self, resource: &ResourceId, arn: &str) -> Result<(), Failure> {
+        let answer = self.kinesis.deregister_stream_consumer().consumer_arn(arn).send().await;
+        answer.map_err(|error| self.failure("kinesis:DeregisterStreamConsumer", resource, &error))?;
         Ok(())
     }
 

@@ -39,8 +39,12 @@ pub enum Scope {
     Mapping,
     /// Any DynamoDB table.
     Table,
+    /// Any enhanced fan-out consumer.
+    StreamConsumer,
     /// A stream that carries this program's ownership tag.
     OwnedStream,
+    /// A fan-out consumer that carries the tag.
+    OwnedStreamConsumer,
     /// An event source mapping that carries the tag.
     OwnedMapping,
     /// A table that carries the tag.
@@ -85,9 +89,12 @@ pub(crate) fn find(service: &str, name: &str) -> Option<&'static Operation> {
 }
 
 const EVERYWHERE: &[Allow] = &[Allow::Reads, Allow::Apply, Allow::Destroy, Allow::Autoscale];
-const METRICS: &[Allow] = &[Allow::Reads, Allow::Autoscale];
+/// What a scaling, a diagnosis and a move to or from fan-out read.
+const METRICS: &[Allow] = &[Allow::Reads, Allow::Apply, Allow::Autoscale];
 const APPLY: &[Allow] = &[Allow::Apply];
 const DESTROY: &[Allow] = &[Allow::Destroy];
+/// A move leaves nothing behind, so it also deletes.
+const MOVE: &[Allow] = &[Allow::Apply, Allow::Autoscale, Allow::Destroy];
 const SCALE: &[Allow] = &[Allow::Apply, Allow::Autoscale];
 
 const fn on(action: &'static str, scope: Scope) -> Permission {
@@ -105,7 +112,10 @@ const fn operation(
 }
 
 use Access::{Read, Write};
-use Scope::{Account, Function, Mapping, OwnedMapping, OwnedStream, OwnedTable, Stream, Table};
+use Scope::{
+    Account, Function, Mapping, OwnedMapping, OwnedStream, OwnedStreamConsumer, OwnedTable, Stream, StreamConsumer,
+    Table,
+};
 
 /// Every operation this program may call; anything else is refused at the gate.
 pub static OPERATIONS: &[Operation] = &[
@@ -114,8 +124,15 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListTagsForStream", Read, &[on("kinesis:ListTagsForStream", Stream)], EVERYWHERE),
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
-    // Names the shards whose own metrics a diagnosis reads.
-    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], &[Allow::Reads]),
+    operation(
+        "kinesis",
+        "ListTagsForResource",
+        Read,
+        &[on("kinesis:ListTagsForResource", StreamConsumer)],
+        EVERYWHERE,
+    ),
+    // Names the shards whose own metrics a diagnosis reads, and tells a move of closed shards.
+    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], METRICS),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),
     operation("lambda", "ListEventSourceMappings", Read, &[on("lambda:ListEventSourceMappings", Account)], EVERYWHERE),
     operation("lambda", "ListTags", Read, &[on("lambda:ListTags", Mapping)], EVERYWHERE),
@@ -158,15 +175,29 @@ pub static OPERATIONS: &[Operation] = &[
     // The reference lists no resource type for UpdateShardCount, yet AWS's own auto-scaling sample grants it on
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
-    // No plan of this version holds it, so no policy grants it.
-    operation("kinesis", "RegisterStreamConsumer", Write, &[], APPLY),
+    // Tags on registration take TagResource (Kinesis API, RegisterStreamConsumer).
+    operation(
+        "kinesis",
+        "RegisterStreamConsumer",
+        Write,
+        &[on("kinesis:RegisterStreamConsumer", Stream), on("kinesis:TagResource", StreamConsumer)],
+        SCALE,
+    ),
+    operation("kinesis", "TagResource", Write, &[on("kinesis:TagResource", StreamConsumer)], SCALE),
+    operation(
+        "kinesis",
+        "DeregisterStreamConsumer",
+        Write,
+        &[on("kinesis:DeregisterStreamConsumer", OwnedStreamConsumer)],
+        MOVE,
+    ),
     operation("kinesis", "DeleteStream", Write, &[on("kinesis:DeleteStream", OwnedStream)], DESTROY),
     operation(
         "lambda",
         "CreateEventSourceMapping",
         Write,
         &[on("lambda:CreateEventSourceMapping", Account), on("lambda:TagResource", Mapping)],
-        APPLY,
+        SCALE,
     ),
     operation("lambda", "UpdateEventSourceMapping", Write, &[on("lambda:UpdateEventSourceMapping", Mapping)], SCALE),
     operation("lambda", "TagResource", Write, &[on("lambda:TagResource", Mapping)], APPLY),
@@ -175,7 +206,7 @@ pub static OPERATIONS: &[Operation] = &[
         "DeleteEventSourceMapping",
         Write,
         &[on("lambda:DeleteEventSourceMapping", OwnedMapping)],
-        DESTROY,
+        MOVE,
     ),
     operation(
         "dynamodb",

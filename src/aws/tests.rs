@@ -23,6 +23,7 @@ use crate::{
 };
 
 const STREAM_ARN: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/s";
+const CONSUMER_ARN: &str = "arn:aws:kinesis:us-east-2:123456789012:stream/s/consumer/c:1";
 
 fn tags() -> BTreeMap<String, String> {
     BTreeMap::from([("alleycat.dev/pipeline".to_owned(), "p".to_owned())])
@@ -76,6 +77,7 @@ fn new_mapping() -> NewMapping {
         consumer: "c".to_owned(),
         function: "f:live".to_owned(),
         source_arn: None,
+        fan_out_consumer: None,
         starting_position: StartingPosition::TrimHorizon,
         settings: MappingChange {
             batch_size: Some(BatchSize(1000)),
@@ -106,7 +108,9 @@ fn every_step() -> Vec<Step> {
         Step::IncreaseRetention { stream: s(), retention: Hours(48) },
         Step::DecreaseRetention { stream: s(), retention: Hours(24) },
         Step::UpdateShardCount { stream: s(), from: ShardCount(1), to: ShardCount(2) },
-        Step::RegisterStreamConsumer { stream: s(), consumer: c() },
+        Step::RegisterStreamConsumer { stream: s(), consumer: c(), tags: tags() },
+        Step::TagStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned(), tags: tags() },
+        Step::DeregisterStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned() },
         Step::DeleteStream { stream: s() },
         Step::CreateTable(Box::new(new_table(BillingMode::Provisioned))),
         Step::UpdateCapacity(CapacityChange { table: t(), capacity, indexes: vec![] }),
@@ -267,8 +271,21 @@ async fn kinesis_requests_are_what_aws_expects() {
     let sent = send(&Step::UpdateShardCount { stream: "s".into(), from: ShardCount(1), to: ShardCount(2) }).await;
     assert_eq!(sent.target, "Kinesis_20131202.UpdateShardCount");
     assert_eq!(sent.json(), json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}));
-    let sent = send(&Step::RegisterStreamConsumer { stream: "s".into(), consumer: "c".into() }).await;
-    assert_eq!(sent.json(), json!({"StreamARN": STREAM_ARN, "ConsumerName": "c"}));
+    let (stream, consumer) = (|| "s".to_owned(), || "c".to_owned());
+    let sent =
+        send(&Step::RegisterStreamConsumer { stream: stream(), consumer: consumer(), tags: tags() }).await;
+    assert_eq!(
+        sent.json(),
+        json!({"StreamARN": STREAM_ARN, "ConsumerName": "c", "Tags": {"alleycat.dev/pipeline": "p"}})
+    );
+    let arn = CONSUMER_ARN.to_owned();
+    let sent = send(&Step::TagStreamConsumer { stream: stream(), consumer: consumer(), arn, tags: tags() }).await;
+    assert_eq!(sent.target, "Kinesis_20131202.TagResource");
+    assert_eq!(sent.json(), json!({"ResourceARN": CONSUMER_ARN, "Tags": {"alleycat.dev/pipeline": "p"}}));
+    let arn = CONSUMER_ARN.to_owned();
+    let sent = send(&Step::DeregisterStreamConsumer { stream: stream(), consumer: consumer(), arn }).await;
+    assert_eq!(sent.target, "Kinesis_20131202.DeregisterStreamConsumer");
+    assert_eq!(sent.json(), json!({"ConsumerARN": CONSUMER_ARN}));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use super::{
     target::{Need, Pace, Session},
 };
 use crate::{
+    apply,
     aws::Allow,
     cost::PriceSheet,
     memory::Memory,
@@ -82,6 +83,10 @@ pub async fn prepare(session: &Session, loaded: &Loaded, aim: Aim<'_>) -> Result
     let memory = session.memory(pipeline, policy, &facts)?;
     let now = session.aws.clock().now();
     let prices = PriceSheet::us_east_1();
+    let evidence = match aim {
+        Aim::Provision => apply::evidence(&session.aws, pipeline, policy, &facts, None).await?,
+        Aim::Destroy(_) => None,
+    };
     let input = Input {
         pipeline,
         facts: &facts,
@@ -90,6 +95,8 @@ pub async fn prepare(session: &Session, loaded: &Loaded, aim: Aim<'_>) -> Result
         exhausted_until: memory.reshards.exhausted_until,
         prices: &prices,
         policy,
+        evidence: evidence.as_ref(),
+        refused_moves: &memory.fan_out.refused,
         now,
     };
     let plan = match aim {

@@ -1,4 +1,4 @@
-//! Which calls of a plan a pass may make. Pure.
+//! Which calls of a plan a pass may make: those that set scaled values, and those of a move to or from fan-out. Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,23 +24,30 @@ pub struct Choice {
     pub waits: Vec<String>,
 }
 
-/// Chooses the calls of `plan` that a pass may make: scaled values only, at most one a resource, none in transition.
+/// Chooses the calls of `plan` that a pass may make: scaled values and the next step of a move, at most one a resource,
+/// none in transition.
 pub fn choose(pipeline: &Pipeline, plan: &Plan, facts: &Facts, memory: &Memory, now: Timestamp) -> Choice {
     let mut choice = Choice::default();
     let mut taken: Vec<ResourceId> = Vec::new();
+    let moves = plan.changes.iter().any(|change| change.action == Action::Replace);
     for change in &plan.changes {
-        let Some(step) = scaling_step(change) else { continue };
+        let Some(step) = scaling_step(change).or_else(|| moving_step(change, moves)) else { continue };
         let on = resource(&step);
         if taken.contains(&on) {
             continue;
         }
         match presence(pipeline, facts, &on) {
             Presence::Settled => {}
+            Presence::Absent if matches!(step, Step::RegisterStreamConsumer { .. }) => {}
             Presence::Absent => continue,
             Presence::Transition(status) | Presence::Unusable(status) => {
                 choice.waits.push(format!("{on} is {status}"));
                 continue;
             }
+        }
+        if let Some(why) = &change.wait {
+            choice.waits.push(format!("{on}: {why}"));
+            continue;
         }
         if let Some(rest) = resting(memory, &on, &step, now) {
             choice.waits.push(rest);
@@ -74,9 +81,26 @@ fn scaling_step(change: &Change) -> Option<Step> {
     })
 }
 
+/// The next call of a move to or from fan-out, `moves` being whether the plan holds one; or the deregistration of a
+/// fan-out consumer that nothing reads through.
+fn moving_step(change: &Change, moves: bool) -> Option<Step> {
+    let wanted = match (&change.resource, change.action) {
+        (_, Action::Replace) => true,
+        (ResourceId::FanOutConsumer(..), Action::Delete) => true,
+        (ResourceId::FanOutConsumer(..), _) => moves,
+        _ => false,
+    };
+    change.steps.first().filter(|_| wanted).cloned()
+}
+
+/// Whether the call only lets a mapping read again that a move had switched off: that never waits.
+fn resumes(step: &Step) -> bool {
+    matches!(step, Step::UpdateMapping(change) if change.enabled == Some(true))
+}
+
 fn resting(memory: &Memory, on: &ResourceId, step: &Step, now: Timestamp) -> Option<String> {
     let attempt = memory.attempts.get(&on.to_string())?;
-    let rests = now < attempt.not_before && (attempt.whole_resource || attempt.step == *step);
+    let rests = now < attempt.not_before && (attempt.whole_resource || attempt.step == *step) && !resumes(step);
     let why = if attempt.accepted >= ACCEPTED_IN_VAIN { "NotConverging: accepted without effect" } else { "refused" };
     rests.then(|| format!("{on}: the last call was {why}; tried again at {}", attempt.not_before))
 }

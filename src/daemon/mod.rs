@@ -1,7 +1,7 @@
 //! The loop that scales: observe, remember, diagnose, size, plan, lint, act, record; each minute.
 //!
 //! What always holds: a pass that could not see everything changes nothing; a pass changes scaled values only and never
-//! creates, deletes or repairs settings; at most one call a resource a pass, none on a resource in transition; in
+//! creates, deletes or repairs settings, except for the next step of a move to or from fan-out; at most one call a resource a pass, none on a resource in transition; in
 //! observe-only mode none at all.
 
 mod act;

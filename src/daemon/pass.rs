@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::act;
 use crate::{
-    apply::{describe, perform, resource},
+    apply::{describe, evidence, perform, resource},
     aws::Aws,
     cost::PriceSheet,
     diagnose::{self, Finding},
@@ -92,8 +92,19 @@ pub(super) async fn pass(
     };
     let now = aws.clock().now();
     scale::learn(memory, pipeline, policy, facts, signals, now);
-    report.findings = diagnose::diagnose(pipeline, policy, facts, signals);
-    report.sizing = scale::size(pipeline, policy, facts, signals, &report.findings, memory, now);
+    let findings = diagnose::diagnose(pipeline, policy, facts, signals);
+    let mut sizing = scale::size(pipeline, policy, facts, signals, &findings, memory, now);
+    scale::deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
+    (report.findings, report.sizing) = (findings, sizing);
+    let evidence = match evidence(aws, pipeline, policy, facts, Some(&report.sizing.targets)).await {
+        Ok(evidence) => evidence,
+        Err(failure) => {
+            report.failure = Some(failure);
+            save(store, pipeline, memory, &mut report.problems);
+            return report;
+        }
+    };
+    let refused_moves = memory.fan_out.refused.clone();
     let input = plan::Input {
         pipeline,
         facts,
@@ -102,6 +113,8 @@ pub(super) async fn pass(
         exhausted_until: memory.reshards.exhausted_until,
         prices,
         policy,
+        evidence: evidence.as_ref(),
+        refused_moves: &refused_moves,
         now,
     };
     let plan = plan::plan(&input);
@@ -118,7 +131,9 @@ pub(super) async fn pass(
                 break;
             }
             let result = perform(aws, store, memory, pipeline, facts, &step).await;
-            act::note(memory, &step, &result, aws.clock().now());
+            let at = aws.clock().now();
+            act::note(memory, &step, &result, at);
+            plan::fan_out::note(memory, pipeline, facts, &step, &result, at);
             report.performed.push((step, result));
         }
         if !report.performed.is_empty() {

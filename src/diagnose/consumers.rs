@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Confidence, ConsumerEstimate, ConsumerLoad, Diagnosis, Evidence, Finding, Severity, lag,
+    Confidence, ConsumerEstimate, ConsumerLoad, Diagnosis, Evidence, Finding, Reading, Severity, lag,
     rules::{Answer, View, actuating, blind, evidence},
     series::{busy_minutes, sum},
     symptoms,
@@ -53,6 +53,12 @@ pub(super) fn rules(
     ) else {
         return;
     };
+    if let Some(to) = Reading::of(view.pipeline, view.facts, spec).moving() {
+        let summary = format!("{resource} is being moved to {}: nothing else of it changes until that is over.", to.word());
+        let remedy = "Wait: what it misses now it reads afterwards.";
+        answer.cause(Finding::new(Diagnosis::Actuating, Severity::Info, resource, summary, remedy));
+        return;
+    }
     let stopped = match view.facts.functions.get(&spec.function) {
         Some(_) => of_mapping(view, answer, &resource, stream, mapping),
         None => gone(answer, &resource, spec),

@@ -198,9 +198,9 @@ fn fan_out(
 
 /// Propagation delay that each shared consumer adds, ms; five come to about 1,000 (Kinesis developer guide,
 /// "Enhanced fan-out").
-const SHARED_MS: f64 = 200.0;
+pub const SHARED_MS: f64 = 200.0;
 /// Propagation delay with fan-out, ms (same source).
-const FAN_OUT_MS: f64 = 70.0;
+pub const FAN_OUT_MS: f64 = 70.0;
 
 /// Dollars a month, one way and the other.
 #[derive(Default)]

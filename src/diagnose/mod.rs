@@ -4,6 +4,7 @@
 //! no rule takes a missing number for zero.
 
 mod consumers;
+mod delivery;
 mod economy;
 mod estimates;
 mod finding;
@@ -19,7 +20,8 @@ mod stream;
 mod symptoms;
 pub mod thresholds;
 
-pub use economy::economy;
+pub use delivery::{Reading, Way, fan_out_name};
+pub use economy::{FAN_OUT_MS, SHARED_MS, economy};
 pub use estimates::{
     BURST_SECONDS, BatchTime, ConsumerEstimate, Estimates, SHARD_READ_BYTES_PER_SECOND, SinkEstimate, StreamEstimate,
     estimates,

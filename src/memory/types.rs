@@ -36,6 +36,32 @@ pub struct Memory {
     pub drained_since: Option<Timestamp>,
     /// What the daemon last did to a resource (by its printed name) that has not led to the wanted state yet.
     pub attempts: BTreeMap<String, Attempt>,
+    /// Enhanced fan-out: since when it is wanted or not, and moves that were given up.
+    #[serde(default)]
+    pub fan_out: FanOutMemory,
+}
+
+/// What the choice of delivery needs to remember. The state of a move is not in here: AWS holds it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FanOutMemory {
+    /// Since when shared reads have been short without a pause.
+    pub short_since: Option<Timestamp>,
+    /// Since when a consumer on fan-out could have shared the stream at less than half of what asks for fan-out.
+    pub quiet_since: BTreeMap<String, Timestamp>,
+    /// Moves that were given up, by consumer.
+    pub refused: BTreeMap<String, RefusedMove>,
+}
+
+/// A move that was given up. The old mapping reads on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedMove {
+    /// When.
+    pub at: Timestamp,
+    /// Not tried again before this.
+    pub until: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// The last step tried on a resource that still wants a change. Keeps the daemon from repeating a call every minute
@@ -70,6 +96,7 @@ impl Memory {
             last_change: BTreeMap::new(),
             drained_since: None,
             attempts: BTreeMap::new(),
+            fan_out: FanOutMemory::default(),
         }
     }
 }

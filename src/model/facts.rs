@@ -37,11 +37,12 @@ pub struct Facts {
 
 impl Facts {
     /// The mapping on this stream (or on a fan-out consumer of it) that invokes this function, by its name in the
-    /// spec, and this alias or version.
+    /// spec, and this alias or version. Of the two that there are while a consumer is moved, the one that reads.
     pub fn mapping_to(&self, function: &str, alias: Option<&str>) -> Option<&MappingFacts> {
         let arn = &self.functions.get(function)?.arn;
         let wanted = alias.map_or_else(|| arn.clone(), |alias| format!("{arn}:{alias}"));
-        self.mappings.iter().find(|mapping| mapping.function_arn == wanted)
+        let found = self.mappings.iter().filter(|mapping| mapping.function_arn == wanted);
+        found.min_by_key(|mapping| !mapping.state.reads())
     }
 
     /// [`Self::mapping_to`], also when the function is gone and its mapping is not.
@@ -115,6 +116,9 @@ pub struct FanOutFacts {
     pub arn: String,
     /// CREATING, ACTIVE or DELETING.
     pub status: LifecycleStatus,
+    /// Tags; empty when the service could not be asked.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// A Lambda function (GetFunction).
@@ -158,6 +162,11 @@ impl MappingState {
     /// Whether AWS accepts a change now.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Enabled | Self::Disabled)
+    }
+
+    /// Whether it polls, or soon will.
+    pub fn reads(self) -> bool {
+        matches!(self, Self::Creating | Self::Enabling | Self::Enabled | Self::Updating)
     }
 }
 

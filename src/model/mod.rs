@@ -26,5 +26,7 @@ pub const TAG_PIPELINE: &str = "alleycat.dev/pipeline";
 pub const TAG_MANAGED_BY: &str = "alleycat.dev/managed-by";
 /// The value of [`TAG_MANAGED_BY`].
 pub const MANAGED_BY: &str = "alleycat-operator";
+/// The tag of a fan-out consumer of ours that says where its reader is being moved: `enhancedFanOut` or `shared`.
+pub const TAG_MOVE: &str = "alleycat.dev/move";
 /// The stream tag that holds the second copy of the reshard ledger (see `memory::ledger`).
 pub const TAG_RESHARDS: &str = "alleycat.dev/reshards";

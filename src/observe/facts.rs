@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
+
 use super::retry::retry;
 use crate::{
     aws::{Aws, is_unsupported},
@@ -23,7 +25,7 @@ pub async fn facts(aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
     let stream = stream(aws, &pipeline.stream.name).await?;
     let fan_out = match &stream {
         // A stream that is being created has no consumers, and refuses to list them.
-        Some(stream) if stream.status != LifecycleStatus::Creating => fan_out(aws, stream).await?,
+        Some(stream) if stream.status != LifecycleStatus::Creating => tagged_fan_out(aws, stream).await?,
         _ => Vec::new(),
     };
     let names = pipeline.consumers.iter().map(|consumer| consumer.function.clone()).collect();
@@ -77,7 +79,7 @@ pub async fn facts_to_diagnose(aws: &Aws, sought: Sought<'_>) -> Result<Facts, F
     let clock = aws.clock();
     let stream = retry(clock, || aws.stream(sought.stream)).await?;
     let fan_out = match &stream {
-        Some(stream) if stream.status != LifecycleStatus::Creating => fan_out(aws, stream).await?,
+        Some(stream) if stream.status != LifecycleStatus::Creating => tagged_fan_out(aws, stream).await?,
         _ => Vec::new(),
     };
     let mappings = match &stream {
@@ -114,6 +116,33 @@ async fn stream(aws: &Aws, name: &str) -> Result<Option<StreamFacts>, Failure> {
         Err(failure) => return Err(failure),
     }
     Ok(Some(stream))
+}
+
+/// Consumers with their tags.
+async fn tagged_fan_out(aws: &Aws, stream: &StreamFacts) -> Result<Vec<FanOutFacts>, Failure> {
+    let mut consumers = fan_out(aws, stream).await?;
+    for consumer in &mut consumers {
+        consumer.tags = match retry(aws.clock(), || aws.consumer_tags(&stream.name, &consumer.arn)).await {
+            Ok(tags) => tags,
+            // Without its tags a consumer counts as not ours, which is the safe side.
+            Err(failure)
+                if matches!(failure.class, ErrorClass::Denied | ErrorClass::NotFound) || is_unsupported(&failure) =>
+            {
+                tracing::warn!(%failure, "the tags of a fan-out consumer cannot be read; it counts as not ours");
+                BTreeMap::new()
+            }
+            Err(failure) => return Err(failure),
+        };
+    }
+    Ok(consumers)
+}
+
+/// Whether a shard has been closed since this moment, so that its reader may not have drained it.
+///
+/// # Errors
+/// The read that failed for good.
+pub async fn shards_closed_since(aws: &Aws, stream: &str, moment: Timestamp) -> Result<bool, Failure> {
+    retry(aws.clock(), || aws.shards_closed_since(stream, moment)).await
 }
 
 async fn fan_out(aws: &Aws, stream: &StreamFacts) -> Result<Vec<FanOutFacts>, Failure> {

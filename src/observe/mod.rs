@@ -11,5 +11,5 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Sought, facts, facts_to_diagnose};
+pub use facts::{Sought, facts, facts_to_diagnose, shards_closed_since};
 pub use signals::{Scope, signals};

@@ -19,14 +19,26 @@ use crate::{
 pub enum Scope {
     /// The daemon's: what sizes depend on, of the last [`WINDOW`].
     Scaling,
+    /// A consumer is moved to or from fan-out: the daemon's metrics, further back, because the position may lie
+    /// before [`WINDOW`].
+    Moving,
     /// `diagnose`: everything that a rule can use, of so long. CloudWatch keeps single minutes for 15 days.
     Diagnosis(SignedDuration),
 }
 
+/// How far back a move looks: twice the longest timeout of a function (15 min, Lambda quotas), and as much again for
+/// a minute in which no poller was throttled.
+const MOVE_WINDOW: SignedDuration = SignedDuration::from_hours(2);
+
 impl Scope {
+    fn diagnoses(self) -> bool {
+        matches!(self, Self::Diagnosis(_))
+    }
+
     fn window(self) -> SignedDuration {
         match self {
             Self::Scaling => WINDOW,
+            Self::Moving => MOVE_WINDOW,
             Self::Diagnosis(window) => window,
         }
     }
@@ -85,7 +97,7 @@ async fn shards(aws: &Aws, facts: &Facts, scope: Scope) -> Result<Vec<String>, F
     let Some(stream) = facts.stream.as_ref().filter(|stream| !stream.shard_level_metrics.is_empty()) else {
         return Ok(Vec::new());
     };
-    if scope == Scope::Scaling {
+    if !scope.diagnoses() {
         return Ok(Vec::new());
     }
     match retry(aws.clock(), || aws.open_shards(&stream.name)).await {
@@ -124,7 +136,7 @@ type Ask<'a> = dyn FnMut(MetricQuery) -> Signal + 'a;
 /// Names every metric there is to ask for. It is walked twice: to collect the queries, and to put the answers
 /// in their places.
 fn assemble(pipeline: &Pipeline, facts: &Facts, scope: Scope, shards: &[String], ask: &mut Ask<'_>) -> Assembled {
-    let diagnosing = scope != Scope::Scaling;
+    let diagnosing = scope.diagnoses();
     let account = MetricQuery {
         namespace: "AWS/Lambda",
         metric: "ConcurrentExecutions",

@@ -24,6 +24,10 @@ pub const DECREASE_QUOTA: &str = "AC0306";
 pub const SECOND_MAPPING: &str = "AC0307";
 /// More shards than the account's limit.
 pub const SHARD_LIMIT: &str = "AC0308";
+/// A consumer cannot be moved to or from fan-out now.
+pub const MOVE_REFUSED: &str = "AC0309";
+/// No fan-out consumer is left to be registered.
+pub const FAN_OUT_LIMIT: &str = "AC0310";
 /// Retained by `destroy`: `deletionPolicy` is `retain`.
 pub const RETAINED: &str = "AC0501";
 /// Retained by `destroy`: the name was not confirmed.
@@ -47,6 +51,8 @@ pub const ALL: &[(&str, &str)] = &[
     (DECREASE_QUOTA, "No capacity decrease is left for now."),
     (SECOND_MAPPING, "The function reads the stream through another mapping already."),
     (SHARD_LIMIT, "More shards are asked for than the account may have."),
+    (MOVE_REFUSED, "The consumer cannot be moved to or from enhanced fan-out now without the risk of skipping records."),
+    (FAN_OUT_LIMIT, "The stream has as many fan-out consumers as it may have."),
     (RETAINED, "destroy retains the resource: its deletionPolicy is retain."),
     (NOT_CONFIRMED, "destroy retains the resource: the pipeline's name was not confirmed."),
     (LEFT_ALONE, "destroy leaves the resource alone: it is not this pipeline's own, or in an unknown state."),
@@ -55,5 +61,6 @@ pub const ALL: &[(&str, &str)] = &[
 
 /// See [`super::Blocked::is_conflict`]. An unknown code is a conflict.
 pub(super) fn is_conflict(code: &str) -> bool {
-    ![RESHARD_QUOTA, DECREASE_QUOTA, SHARD_LIMIT, RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code)
+    const WAITING: [&str; 5] = [RESHARD_QUOTA, DECREASE_QUOTA, SHARD_LIMIT, MOVE_REFUSED, FAN_OUT_LIMIT];
+    ![RETAINED, NOT_CONFIRMED, LEFT_ALONE, HAS_CONSUMERS].contains(&code) && !WAITING.contains(&code)
 }

@@ -1,15 +1,16 @@
-//! Taking a pipeline down: mappings, then the stream, then tables. Only what is tagged as ours; what holds data only
+//! Taking a pipeline down: mappings, then their fan-out consumers, then the stream, then tables. Only what is tagged as ours; what holds data only
 //! when the spec says `delete` and a person confirmed the name.
 
 use crate::{
     cost,
-    model::{LifecycleStatus, MappingState, ResourceId, TAG_PIPELINE, UsdPerHour},
+    model::{FanOutFacts, LifecycleStatus, MappingState, ResourceId, TAG_PIPELINE, UsdPerHour},
     spec::DeletionPolicy,
 };
 
 use super::{
     Action, Input, Plan, Risk, Step, codes,
     draft::{Draft, Work},
+    fan_out,
     mapping::function_of,
     ownership::{self, Holder},
     stream, table, timing,
@@ -21,6 +22,9 @@ use super::{
 pub fn destroy(input: &Input<'_>, confirmed_name: Option<&str>) -> Plan {
     let mut draft = Draft::default();
     mappings(&mut draft, input);
+    for consumer in input.facts.fan_out.iter().filter(|consumer| is_ours(consumer, input)) {
+        fan_out::deregister(&mut draft, input, consumer, "destroy; it holds no data");
+    }
     the_stream(&mut draft, input, confirmed_name);
     tables(&mut draft, input, confirmed_name);
     draft.finish(input, confirmed_name)
@@ -65,6 +69,10 @@ fn mappings(draft: &mut Draft, input: &Input<'_>) {
             Holder::Nobody | Holder::Other(_) => {}
         }
     }
+}
+
+fn is_ours(consumer: &FanOutFacts, input: &Input<'_>) -> bool {
+    ownership::holder(&consumer.tags, input.pipeline) == Holder::Ours
 }
 
 /// Names what is not ours.
@@ -124,7 +132,8 @@ fn may_go(
 fn the_stream(draft: &mut Draft, input: &Input<'_>, confirmed: Option<&str>) {
     let Some(live) = &input.facts.stream else { return };
     let (spec, id) = (&input.pipeline.stream, stream::id(input.pipeline));
-    let cost = cost::of_stream(live, input.facts.fan_out.len(), input.prices);
+    // Its fan-out consumers are priced by themselves.
+    let cost = cost::of_stream(live, 0, input.prices);
     if ownership::holder(&live.tags, input.pipeline) != Holder::Ours {
         left_alone(draft, &id, input, cost);
         return;
@@ -132,12 +141,13 @@ fn the_stream(draft: &mut Draft, input: &Input<'_>, confirmed: Option<&str>) {
     if !may_go(draft, input, &id, spec.deletion_policy, confirmed, cost) {
         return;
     }
-    if !input.facts.fan_out.is_empty() {
-        let names: Vec<&str> = input.facts.fan_out.iter().map(|consumer| consumer.name.as_str()).collect();
+    let others: Vec<&FanOutFacts> = input.facts.fan_out.iter().filter(|consumer| !is_ours(consumer, input)).collect();
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|consumer| consumer.name.as_str()).collect();
         draft.block(
             &id,
             codes::HAS_CONSUMERS,
-            format!("retained: fan-out consumers are registered on it ({}){}", names.join(", "), monthly(cost)),
+            format!("retained: fan-out consumers that are not ours are registered on it ({}){}", names.join(", "), monthly(cost)),
             "deregister them first: AWS refuses to delete the stream while they exist".to_owned(),
         );
         return;

@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub unchanged: Vec<ResourceId>,
     pub owned_by_scaler: Vec<String>,
     pub warnings: Vec<String>,
+    /// The consumer that is being moved to or from fan-out, or will be by this plan.
+    pub moving: Option<String>,
 }
 
 /// What one change of a resource consists of.
@@ -31,6 +33,7 @@ pub(super) struct Work {
     pub risk: Risk,
     pub expected: SignedDuration,
     pub cost_delta: UsdPerHour,
+    pub wait: Option<String>,
 }
 
 impl Default for Work {
@@ -42,6 +45,7 @@ impl Default for Work {
             risk: Risk::None,
             expected: SignedDuration::ZERO,
             cost_delta: UsdPerHour(0.0),
+            wait: None,
         }
     }
 }
@@ -71,6 +75,7 @@ impl Work {
         self.risk = self.risk.max(other.risk);
         self.expected = self.expected.saturating_add(other.expected);
         self.cost_delta = self.cost_delta + other.cost_delta;
+        self.wait = self.wait.take().or(other.wait);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -115,6 +120,7 @@ impl Draft {
             risk: work.risk,
             quota: work.quota,
             expected: work.expected,
+            wait: work.wait,
             cost_delta: work.cost_delta,
         });
         true

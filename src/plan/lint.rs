@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     model::{
-        LifecycleStatus, MANAGED_BY, MappingFacts, MappingState, ResourceId, TAG_MANAGED_BY, TAG_PIPELINE, TAG_RESHARDS,
+        LifecycleStatus, MANAGED_BY, MappingFacts, MappingState, ResourceId, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE,
+        TAG_RESHARDS,
     },
     scale::COLD_LEDGER_TAG,
     spec::{AdoptionPolicy, DeletionPolicy},
 };
 
-use super::{Action, Change, Input, Plan, Risk, Step, lint_values};
+use super::{Action, Change, Input, Plan, Risk, Step, lint_moves, lint_values};
 
 /// Checks every rule again. Anything returned is a reason to refuse the whole plan.
 pub fn lint(plan: &Plan, input: &Input<'_>) -> Vec<String> {
@@ -33,12 +34,17 @@ pub fn lint(plan: &Plan, input: &Input<'_>) -> Vec<String> {
             if resource_of(step) != change.resource {
                 complain(format!("the call is for {}", resource_of(step)));
             }
+            if change.action == Action::Replace {
+                lint_moves::check(change, step, at, input, &mut complain);
+            }
             let created = matches!(
                 change.steps.first(),
                 Some(Step::CreateStream { .. } | Step::CreateTable(_) | Step::CreateMapping(_))
             ) && at > 0;
             if creates(step) {
                 creation(change, step, input, plan, &mut complain);
+            } else if matches!(step, Step::RegisterStreamConsumer { .. }) {
+                lint_moves::registration(change, step, input, plan, &mut complain);
             } else if !created {
                 match live(step, input) {
                     None => complain("it does not exist".to_owned()),
@@ -50,7 +56,7 @@ pub fn lint(plan: &Plan, input: &Input<'_>) -> Vec<String> {
             }
             deletion(change, step, plan, input, &mut complain);
             tags(step, input, &mut complain);
-            values.check(step, &mut complain);
+            values.check(step, change.action, &mut complain);
         }
     }
     order(plan, &mut found);
@@ -81,6 +87,8 @@ fn name_of(step: &Step) -> &'static str {
         Step::DecreaseRetention { .. } => "DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "UpdateShardCount",
         Step::RegisterStreamConsumer { .. } => "RegisterStreamConsumer",
+        Step::TagStreamConsumer { .. } => "TagResource",
+        Step::DeregisterStreamConsumer { .. } => "DeregisterStreamConsumer",
         Step::DeleteStream { .. } => "DeleteStream",
         Step::CreateTable(_) => "CreateTable",
         Step::UpdateCapacity(_) | Step::CreateIndex { .. } | Step::UpdateTableStream { .. } => "UpdateTable",
@@ -103,7 +111,9 @@ fn resource_of(step: &Step) -> ResourceId {
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
-        Step::RegisterStreamConsumer { stream, consumer } => {
+        Step::RegisterStreamConsumer { stream, consumer, .. }
+        | Step::TagStreamConsumer { stream, consumer, .. }
+        | Step::DeregisterStreamConsumer { stream, consumer, .. } => {
             ResourceId::FanOutConsumer(stream.clone(), consumer.clone())
         }
         Step::CreateTable(new) => ResourceId::Table(new.spec.name.clone()),
@@ -162,7 +172,17 @@ fn feeds(mapping: &MappingFacts, consumer: &str, input: &Input<'_>) -> bool {
 fn live<'a>(step: &Step, input: &Input<'a>) -> Option<Live<'a>> {
     let (facts, pipeline) = (input.facts, input.pipeline);
     match resource_of(step) {
-        ResourceId::Stream(name) | ResourceId::FanOutConsumer(name, _) => {
+        ResourceId::FanOutConsumer(_, name) => {
+            let consumer = facts.fan_out.iter().find(|consumer| consumer.name == name)?;
+            Some(Live {
+                tags: &consumer.tags,
+                settled: consumer.status == LifecycleStatus::Active,
+                deleting: consumer.status == LifecycleStatus::Deleting,
+                unknown: consumer.status == LifecycleStatus::Other,
+                adoption: Some(AdoptionPolicy::Refuse),
+            })
+        }
+        ResourceId::Stream(name) => {
             let stream = facts.stream.as_ref().filter(|stream| stream.name == name)?;
             Some(Live {
                 tags: &stream.tags,
@@ -233,7 +253,8 @@ fn transition(change: &Change, live: &Live<'_>, input: &Input<'_>, complain: &mu
 /// What is created must not exist, and what it needs must.
 fn creation(change: &Change, step: &Step, input: &Input<'_>, plan: &Plan, complain: &mut impl FnMut(String)) {
     let (facts, pipeline) = (input.facts, input.pipeline);
-    if change.action != Action::Create {
+    let moves = change.action == Action::Replace && matches!(step, Step::CreateMapping(_));
+    if change.action != Action::Create && !moves {
         complain("it creates, but the change does not say so".to_owned());
     }
     let (exists, named) = match step {
@@ -248,9 +269,7 @@ fn creation(change: &Change, step: &Step, input: &Input<'_>, plan: &Plan, compla
                 complain("its function does not exist".to_owned());
             }
             let arn = facts.stream.as_ref().map(|stream| &stream.arn);
-            if new.source_arn.as_ref() != arn {
-                complain("its source is not the stream".to_owned());
-            }
+            lint_moves::source(new, input, complain);
             let coming = plan
                 .changes
                 .iter()
@@ -259,7 +278,8 @@ fn creation(change: &Change, step: &Step, input: &Input<'_>, plan: &Plan, compla
             if arn.is_none() && !coming {
                 complain("the stream does not exist and is not created before it".to_owned());
             }
-            (facts.mappings.iter().any(|mapping| feeds(mapping, &new.consumer, input)), spec.is_some())
+            let exists = !moves && facts.mappings.iter().any(|mapping| feeds(mapping, &new.consumer, input));
+            (exists, spec.is_some())
         }
         _ => (false, true),
     };
@@ -285,7 +305,10 @@ fn deletion(change: &Change, step: &Step, plan: &Plan, input: &Input<'_>, compla
         ),
         _ => None,
     };
-    let deletes = policy.is_some() || matches!(step, Step::DeleteMapping { .. });
+    let replaces = change.action == Action::Replace && matches!(step, Step::DeleteMapping { .. });
+    let deletes = policy.is_some()
+        || matches!(step, Step::DeregisterStreamConsumer { .. })
+        || (matches!(step, Step::DeleteMapping { .. }) && !replaces);
     if let Some(policy) = policy {
         if policy != DeletionPolicy::Delete {
             complain("deletionPolicy is retain".to_owned());
@@ -309,11 +332,11 @@ fn deletion(change: &Change, step: &Step, plan: &Plan, input: &Input<'_>, compla
     if loses && change.risk != Risk::LosesData {
         complain("it loses data, but the change does not say so".to_owned());
     }
-    if change.action == Action::Replace {
-        complain("this version replaces nothing".to_owned());
-    }
-    if matches!(step, Step::RegisterStreamConsumer { .. }) {
-        complain("this version registers no consumers".to_owned());
+    if let Step::DeregisterStreamConsumer { arn, .. } = step
+        && input.facts.mappings.iter().any(|mapping| mapping.source_arn == *arn)
+        && change.wait.is_none()
+    {
+        complain("a mapping reads through it".to_owned());
     }
 }
 
@@ -323,15 +346,21 @@ fn tags(step: &Step, input: &Input<'_>, complain: &mut impl FnMut(String)) {
         Step::CreateStream { tags, .. } => (tags, true),
         Step::CreateTable(new) => (&new.tags, true),
         Step::CreateMapping(new) => (&new.tags, true),
-        Step::TagStream { tags, .. } | Step::TagTable { tags, .. } | Step::TagMapping { tags, .. } => (tags, false),
+        Step::RegisterStreamConsumer { tags, .. } => (tags, true),
+        Step::TagStream { tags, .. }
+        | Step::TagTable { tags, .. }
+        | Step::TagMapping { tags, .. }
+        | Step::TagStreamConsumer { tags, .. } => (tags, false),
         _ => return,
     };
+    let on_consumer = matches!(step, Step::RegisterStreamConsumer { .. } | Step::TagStreamConsumer { .. });
     for (key, value) in tags.iter().filter(|(key, _)| key.starts_with("alleycat.dev/")) {
         let right = match key.as_str() {
             TAG_PIPELINE => *value == input.pipeline.name,
             TAG_MANAGED_BY => value == MANAGED_BY,
             // A new stream has an empty ledger; every other value is the driver's to write, with a call.
             TAG_RESHARDS => value == COLD_LEDGER_TAG && matches!(step, Step::CreateStream { .. }),
+            TAG_MOVE => on_consumer && ["shared", "enhancedFanOut"].contains(&value.as_str()),
             _ => false,
         };
         if !right {
@@ -347,11 +376,12 @@ fn tags(step: &Step, input: &Input<'_>, complain: &mut impl FnMut(String)) {
 fn order(plan: &Plan, found: &mut Vec<String>) {
     let rank = |change: &Change| match change.resource {
         ResourceId::Mapping(_) => 0,
-        ResourceId::Stream(_) | ResourceId::FanOutConsumer(..) => 1,
-        _ => 2,
+        ResourceId::FanOutConsumer(..) => 1,
+        ResourceId::Stream(_) => 2,
+        _ => 3,
     };
     let deletes: Vec<_> = plan.changes.iter().filter(|change| change.action == Action::Delete).collect();
     if deletes.windows(2).any(|pair| matches!(pair, [first, second] if rank(first) > rank(second))) {
-        found.push("deletions are out of order: mappings, then the stream, then tables".to_owned());
+        found.push("deletions are out of order: mappings, then their fan-out consumers, then the stream, then tables".to_owned());
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     scale::CapacityTarget,
 };
 
-use super::{CapacityChange, Input, MappingChange, Step};
+use super::{Action, CapacityChange, Input, MappingChange, Step};
 
 /// Calls of UpdateShardCount per stream in 24 h.
 const CALLS: u32 = 10;
@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         }
     }
 
-    pub fn check(&mut self, step: &Step, complain: &mut impl FnMut(String)) {
+    pub fn check(&mut self, step: &Step, action: Action, complain: &mut impl FnMut(String)) {
         match step {
             Step::CreateStream { shards, .. } => {
                 if !self.input.pipeline.stream.shards.contains(*shards) || shards.get() == 0 {
@@ -77,6 +77,8 @@ impl<'a> State<'a> {
                 initial(&index.spec.read_capacity, index.spec.read_capacity.initial, complain);
             }
             Step::UpdateCapacity(change) => self.capacity(change, complain),
+            // A move copies what the old mapping has, inside the bounds or not.
+            Step::CreateMapping(_) | Step::UpdateMapping(_) if action == Action::Replace => {}
             Step::CreateMapping(new) => self.mapping(&new.settings, true, complain),
             Step::UpdateMapping(change) => self.mapping(change, false, complain),
             _ => {}

@@ -1,6 +1,7 @@
 //! Event source mappings: one for each consumer, matched by function and stream.
 
 use crate::{
+    diagnose::{Reading, Way, fan_out_name},
     model::{Bounds, MappingFacts, MappingState, ParallelizationFactor, ResourceId, StreamFacts},
     scale::ConsumerTargets,
     spec::{ConsumerSpec, StartingPosition},
@@ -9,6 +10,7 @@ use crate::{
 use super::{
     Action, FieldChange, Input, MappingChange, NewMapping, Owner, Risk, Step, codes,
     draft::{Draft, Work, new_field, spec_field},
+    fan_out,
     ownership::{self, Holder},
     stream, timing,
 };
@@ -35,9 +37,12 @@ pub(super) fn factor_bounds(consumer: &ConsumerSpec) -> Bounds<ParallelizationFa
 pub(super) fn plan(draft: &mut Draft, input: &Input<'_>) {
     let mut consumers: Vec<_> = input.pipeline.consumers.iter().collect();
     consumers.sort_by(|a, b| a.name.cmp(&b.name));
+    let under_way = |spec: &&&ConsumerSpec| Reading::of(input.pipeline, input.facts, spec).moving().is_some();
+    draft.moving = consumers.iter().find(under_way).map(|spec| spec.name.clone());
     for consumer in &consumers {
         one(draft, input, consumer);
     }
+    fan_out::orphans(draft, input);
     for mapping in &input.facts.mappings {
         if consumers.iter().any(|consumer| is_for(mapping, consumer)) {
             continue;
@@ -76,23 +81,50 @@ fn one(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec) {
         return;
     }
     let stream = input.facts.stream.as_ref();
-    let shared = |mapping: &&MappingFacts| stream.is_some_and(|stream| mapping.source_arn == stream.arn);
-    let mut ours = input.facts.mappings.iter().filter(|mapping| is_for(mapping, spec));
-    if let Some(live) = ours.clone().find(shared) {
-        existing(draft, input, spec, live, &id);
-    } else if let Some(other) = ours.next() {
-        draft.block(
+    let reading = Reading::of(input.pipeline, input.facts, spec);
+    let to = fan_out::wanted(input.targets, spec, &reading);
+    let live = match to {
+        Way::Shared => reading.shared.or(reading.fan_out),
+        Way::EnhancedFanOut => reading.fan_out.or(reading.shared),
+    };
+    let second = reading.others.iter().find(|mapping| is_for(mapping, spec)).filter(|_| live.is_none());
+    match (live, second) {
+        (Some(live), _) => {
+            if !fan_out::plan(draft, input, spec, &reading, to) {
+                existing(draft, input, spec, live, &id);
+            }
+        }
+        (None, Some(other)) => draft.block(
             &id,
             codes::SECOND_MAPPING,
             format!("function {} reads the stream through {} already", spec.function, other.source_arn),
             "a second mapping would process every record twice: delete that mapping first".to_owned(),
-        );
-    } else {
-        create(draft, input, spec, stream, &id);
+        ),
+        (None, None) => create(draft, input, spec, stream, &reading, to, &id),
     }
 }
 
-fn create(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec, stream: Option<&StreamFacts>, id: &ResourceId) {
+fn create(
+    draft: &mut Draft,
+    input: &Input<'_>,
+    spec: &ConsumerSpec,
+    stream: Option<&StreamFacts>,
+    reading: &Reading<'_>,
+    to: Way,
+    id: &ResourceId,
+) {
+    let mut wait = None;
+    if to == Way::EnhancedFanOut {
+        match fan_out::register(draft, input, spec, reading) {
+            fan_out::Registered::Ready => {}
+            fan_out::Registered::Pending(why) => wait = Some(why),
+            fan_out::Registered::Refused => {
+                let hint = "solve that first".to_owned();
+                draft.block(id, codes::DEPENDS_ON_REFUSED, "its fan-out consumer is refused".to_owned(), hint);
+                return;
+            }
+        }
+    }
     let factor = factor_bounds(spec).initial;
     let settings = MappingChange {
         consumer: spec.name.clone(),
@@ -113,32 +145,31 @@ fn create(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec, stream: Opt
         Some(alias) => format!("{}:{alias}", spec.function),
         None => spec.function.clone(),
     };
-    let mut work = Work::default();
+    let mut work = Work { wait, ..Work::default() };
     work.field(new_field("function", &function));
+    if to == Way::EnhancedFanOut {
+        work.field(new_field("delivery", to.word()));
+    }
     work.field(new_field("batchSize", spec.batch_size.initial));
     work.field(new_field("parallelizationFactor", factor));
-    work.field(new_field("startingPosition", position(&spec.starting_position)));
+    work.field(new_field("startingPosition", spec.starting_position.words()));
     if spec.starting_position == StartingPosition::Latest {
         draft.warnings.push(format!("{id} starts at LATEST: records that arrive before it polls are skipped"));
     }
     let new = NewMapping {
         consumer: spec.name.clone(),
         function,
-        source_arn: stream.map(|stream| stream.arn.clone()),
+        source_arn: match to {
+            Way::Shared => stream.map(|stream| stream.arn.clone()),
+            Way::EnhancedFanOut => reading.own().map(|consumer| consumer.arn.clone()),
+        },
+        fan_out_consumer: (to == Way::EnhancedFanOut).then(|| fan_out_name(&input.pipeline.name, &spec.name)),
         starting_position: spec.starting_position,
         settings,
         tags: ownership::all_tags(input.pipeline),
     };
     work.step(Step::CreateMapping(Box::new(new)), timing::MAPPING);
     draft.change(id, Action::Create, Some("does not exist yet".to_owned()), work);
-}
-
-fn position(start: &StartingPosition) -> String {
-    match start {
-        StartingPosition::TrimHorizon => "TRIM_HORIZON".to_owned(),
-        StartingPosition::Latest => "LATEST".to_owned(),
-        StartingPosition::AtTimestamp(at) => format!("AT_TIMESTAMP {at}"),
-    }
 }
 
 fn existing(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec, live: &MappingFacts, id: &ResourceId) {

@@ -8,7 +8,9 @@ mod capacity;
 pub mod codes;
 mod destroy;
 mod draft;
+pub mod fan_out;
 mod lint;
+mod lint_moves;
 mod lint_values;
 mod mapping;
 mod ownership;
@@ -18,10 +20,13 @@ mod table;
 mod timing;
 mod types;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::{
     cost::{self, PriceSheet},
+    memory::RefusedMove,
     model::Facts,
     scale::Targets,
     spec::{Management, Pipeline, ScalingPolicy},
@@ -56,6 +61,10 @@ pub struct Input<'a> {
     pub prices: &'a PriceSheet,
     /// Reserves and reshard times.
     pub policy: &'a ScalingPolicy,
+    /// What a move to or from fan-out is decided from; `None`: none begins, and none goes on.
+    pub evidence: Option<&'a fan_out::Evidence>,
+    /// Moves that were given up, by consumer.
+    pub refused_moves: &'a BTreeMap<String, RefusedMove>,
     /// The present.
     pub now: Timestamp,
 }

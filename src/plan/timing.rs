@@ -24,6 +24,12 @@ pub const CREATE_INDEX: SignedDuration = SignedDuration::from_mins(10);
 /// Creating, changing or deleting a mapping (Lambda developer guide: up to 90 s, sometimes minutes).
 pub const MAPPING: SignedDuration = SignedDuration::from_secs(60);
 
+/// Registering or deregistering a fan-out consumer: tens of seconds.
+pub const CONSUMER: SignedDuration = SignedDuration::from_secs(30);
+/// From a mapping switched off to its successor caught up: two to four minutes for the metrics, a minute to create it,
+/// and what it missed meanwhile.
+pub const MOVE: SignedDuration = SignedDuration::from_mins(10);
+
 /// One UpdateShardCount: a fixed part and one for each shard that changes, as the policy assumes.
 pub fn reshard(from: ShardCount, to: ShardCount, policy: &ScalingPolicy) -> SignedDuration {
     let changed = f64::from(from.get().abs_diff(to.get()));

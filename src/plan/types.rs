@@ -72,7 +72,7 @@ pub enum Action {
     Scale,
     /// It exists untagged and becomes ours.
     Adopt,
-    /// Delete and create anew: an immutable setting changes.
+    /// Delete and create anew: an immutable setting changes. Only a mapping's delivery: see `fan_out`.
     Replace,
     /// It goes.
     Delete,
@@ -150,6 +150,9 @@ pub struct Change {
     pub quota: Vec<QuotaUse>,
     /// How long it usually takes until it is settled.
     pub expected: SignedDuration,
+    /// What its first call waits for, if not only for the resource itself to settle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<String>,
     /// Cost difference.
     #[serde(rename = "costDeltaUsdPerHour")]
     pub cost_delta: UsdPerHour,
@@ -192,8 +195,12 @@ pub enum Step {
     DecreaseRetention { stream: String, retention: Hours },
     /// kinesis:UpdateShardCount; the driver writes the ledger and its tag before it.
     UpdateShardCount { stream: String, from: ShardCount, to: ShardCount },
-    /// kinesis:RegisterStreamConsumer: its place; no plan of this version holds it.
-    RegisterStreamConsumer { stream: String, consumer: String },
+    /// kinesis:RegisterStreamConsumer with tags.
+    RegisterStreamConsumer { stream: String, consumer: String, tags: BTreeMap<String, String> },
+    /// kinesis:TagResource on a fan-out consumer.
+    TagStreamConsumer { stream: String, consumer: String, arn: String, tags: BTreeMap<String, String> },
+    /// kinesis:DeregisterStreamConsumer.
+    DeregisterStreamConsumer { stream: String, consumer: String, arn: String },
     /// kinesis:DeleteStream.
     DeleteStream { stream: String },
     /// dynamodb:CreateTable with indexes and tags.
@@ -277,8 +284,12 @@ pub struct NewMapping {
     pub consumer: String,
     /// Function name, qualified with the alias when the spec has one (`name:alias`).
     pub function: String,
-    /// Stream ARN; known only once the stream exists, so the driver fills it from the facts when absent.
+    /// ARN of the stream or of the fan-out consumer; known only once that exists, so the driver fills it from the
+    /// facts when absent.
     pub source_arn: Option<String>,
+    /// The fan-out consumer it reads through, by name; none: it polls the stream.
+    #[serde(default)]
+    pub fan_out_consumer: Option<String>,
     /// Start.
     pub starting_position: StartingPosition,
     /// All other settings.

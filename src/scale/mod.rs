@@ -1,12 +1,13 @@
 //! Estimators, joint sizing, quota ledger, guards → [`Targets`], with every formula term kept. Pure.
 //!
 //! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
-//! [`size`] (what each resource should be now). What always holds: a target is inside the spec's bounds; a
+//! [`size`] (what each resource should be now), [`deliver`] (who reads through enhanced fan-out). What always holds: a target is inside the spec's bounds; a
 //! shard target is at most double and at least half of the live count; nothing is lowered on missing
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
 mod consumers;
 mod cycle;
+mod fan_out;
 mod guards;
 mod learn;
 mod ledger;
@@ -16,6 +17,7 @@ mod size;
 mod stream;
 mod targets;
 
+pub use fan_out::deliver;
 pub use learn::learn;
 pub use ledger::{
     COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,

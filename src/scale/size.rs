@@ -49,7 +49,10 @@ pub fn size(
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
     let for_consumers =
         cycle.readers.iter().filter_map(|reader| reader.demand.as_ref()).map(|it| it.shards).fold(0.0, f64::max);
-    let demand = stream::demand(pipeline, policy, live, &cycle.load, for_consumers, &mut sizing.terms);
+    // Who reads through fan-out has a pipe of its own.
+    let fanned = cycle.readers.iter().filter(|reader| reader.mapping.source_arn != live.arn).count();
+    let sharing = pipeline.consumers.len() + pipeline.external_consumers.len() - fanned;
+    let demand = stream::demand(pipeline, policy, live, &cycle.load, sharing, for_consumers, &mut sizing.terms);
     let wanted = cycle.wanted(&demand, memory);
 
     let mut lowered = cycle.size_sinks(&wanted, memory, &mut sizing);

@@ -55,6 +55,7 @@ pub(super) fn demand(
     policy: &ScalingPolicy,
     stream: &StreamFacts,
     load: &StreamLoad,
+    sharing: usize,
     for_consumers: f64,
     terms: &mut Vec<Term>,
 ) -> ShardDemand {
@@ -65,8 +66,7 @@ pub(super) fn demand(
     let shards = f64::from(stream.open_shards.get());
     let utilization = capacity_used / shards;
     let ingest = (capacity_used / policy.shard_target_utilization).ceil();
-    let readers = pipeline.consumers.len() + pipeline.external_consumers.len();
-    let read = (readers as f64 * bytes / SHARED_READ_BYTES).ceil();
+    let read = (sharing as f64 * bytes / SHARED_READ_BYTES).ceil();
     for (name, value) in [
         ("lambda_hat records/s", expected),
         ("S_in", ingest),

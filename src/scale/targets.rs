@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BatchSize, CapacityUnits, ParallelizationFactor, ResourceId, ShardCount};
+use crate::{
+    diagnose::Way,
+    model::{BatchSize, CapacityUnits, ParallelizationFactor, ResourceId, ShardCount},
+};
 
 /// One wanted value and the sentence that explains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +29,6 @@ pub struct Targets {
     pub consumers: BTreeMap<String, ConsumerTargets>,
     /// By table name.
     pub tables: BTreeMap<String, TableTargets>,
-    /// Consumers to be moved to enhanced fan-out: its place in the plan; this version never fills it.
-    pub fan_out: Vec<String>,
 }
 
 /// Wanted values of one consumer's mapping.
@@ -38,6 +39,9 @@ pub struct ConsumerTargets {
     pub parallelization_factor: Option<Target<ParallelizationFactor>>,
     /// Records per batch.
     pub batch_size: Option<Target<BatchSize>>,
+    /// Polling or enhanced fan-out, for a consumer whose `delivery` is `auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Target<Way>>,
 }
 
 /// Wanted capacity of one table and its indexes.

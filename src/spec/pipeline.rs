@@ -106,7 +106,7 @@ pub struct StreamSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Delivery {
-    /// The operator chooses (this version: shared, and it says when fan-out would pay).
+    /// The operator chooses: shared until fan-out is needed and is the cheaper way, for idempotent consumers only.
     Auto,
     /// GetRecords, 2 MiB/s a shard shared by all readers.
     Shared,
@@ -124,6 +124,17 @@ pub enum StartingPosition {
     Latest,
     /// The first record at or after this moment.
     AtTimestamp(Timestamp),
+}
+
+impl StartingPosition {
+    /// As AWS writes it: `AT_TIMESTAMP 2026-01-31T12:00:00Z`.
+    pub fn words(&self) -> String {
+        match self {
+            Self::TrimHorizon => "TRIM_HORIZON".to_owned(),
+            Self::Latest => "LATEST".to_owned(),
+            Self::AtTimestamp(at) => format!("AT_TIMESTAMP {at}"),
+        }
+    }
 }
 
 /// One of our consumers: a function and its event source mapping.

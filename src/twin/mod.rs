@@ -161,6 +161,11 @@ impl Twin {
         &self.audit
     }
 
+    /// Keeps each delivery of records from now on, see [`Plane::deliveries`].
+    pub fn record_deliveries(&mut self) {
+        self.plane.record_deliveries();
+    }
+
     /// The named assumptions, to be changed by a test before its first request.
     pub fn assumptions_mut(&mut self) -> &mut Assumptions {
         &mut self.world.assumptions

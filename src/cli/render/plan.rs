@@ -88,7 +88,11 @@ enum Kind {
 fn kind(blocked: &Blocked) -> Kind {
     match blocked.code.as_str() {
         _ if blocked.is_conflict() => Kind::Refused,
-        codes::RESHARD_QUOTA | codes::DECREASE_QUOTA | codes::SHARD_LIMIT => Kind::Waiting,
+        codes::RESHARD_QUOTA
+        | codes::DECREASE_QUOTA
+        | codes::SHARD_LIMIT
+        | codes::MOVE_REFUSED
+        | codes::FAN_OUT_LIMIT => Kind::Waiting,
         _ => Kind::Retained,
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn read(
     let on_failure = reader.optional(&object, "onFailure", |r, f| r.checked(f, text::on_failure));
     let filters = reader.or(&object, "filterCriteria", Vec::new(), filters);
     let idempotent = reader.or(&object, "idempotent", false, Reader::boolean);
+    readable_twice(reader, &object, delivery, idempotent);
     let concurrency_safe = reader.or(&object, "concurrencySafe", true, Reader::boolean);
     if concurrency_safe == Some(false) {
         one_at_a_time(reader, &object, stream, factors.as_ref());
@@ -115,13 +116,19 @@ fn function(reader: &mut Reader, object: &Object<'_>, names: &mut Names<'_>) -> 
 
 fn delivery(reader: &mut Reader, object: &Object<'_>) -> Option<Delivery> {
     let words = [("auto", Delivery::Auto), ("shared", Delivery::Shared), ("enhancedFanOut", Delivery::EnhancedFanOut)];
-    let delivery = reader.or(object, "delivery", Delivery::Auto, |reader, field| reader.word(field, &words))?;
-    if delivery == Delivery::EnhancedFanOut
+    reader.or(object, "delivery", Delivery::Auto, |reader, field| reader.word(field, &words))
+}
+
+/// A move to fan-out, and the move back one day, read some records again.
+fn readable_twice(reader: &mut Reader, object: &Object<'_>, delivery: Option<Delivery>, idempotent: Option<bool>) {
+    if delivery == Some(Delivery::EnhancedFanOut)
+        && idempotent == Some(false)
         && let Some(field) = object.get("delivery")
     {
-        reader.unsupported(&field, "enhanced fan-out", "write `auto` or `shared`");
+        let what = "the mapping's position cannot be carried over to fan-out, so some records are read a second time";
+        let help = "set `idempotent: true` if that does no harm to the function, or write `delivery: shared`";
+        reader.report(&field, problem::CONTRADICTION, what, help);
     }
-    Some(delivery)
 }
 
 fn seconds(reader: &mut Reader, field: &Field<'_>, most: i64) -> Option<u32> {

@@ -82,6 +82,30 @@ pub struct Plane {
     totals: Totals,
     /// Memory the payloads of wire records take, refreshed each minute.
     payload_bytes: u64,
+    /// What was delivered when, for a test that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<Delivery>>,
+}
+
+/// Records of one cohort in a batch that succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// UUID of the mapping.
+    pub mapping: String,
+    /// Number of the shard.
+    pub shard: u32,
+    /// Number of the first record in the shard, and how many follow on it.
+    pub first: u64,
+    /// How many.
+    pub count: u32,
+    /// All of one key, so that their order counts whatever the slots.
+    pub hot: bool,
+    /// When they arrived in the stream, epoch milliseconds.
+    pub arrived_ms: i64,
+    /// When the function was invoked with them.
+    pub sent_ms: i64,
+    /// When it had succeeded.
+    pub done_ms: i64,
 }
 
 impl Plane {
@@ -133,7 +157,18 @@ impl Plane {
             metrics,
             totals,
             payload_bytes: 0,
+            deliveries: None,
         }
+    }
+
+    /// Keeps each delivery from now on. For tests: it takes memory without bound.
+    pub fn record_deliveries(&mut self) {
+        self.deliveries.get_or_insert_default();
+    }
+
+    /// The deliveries kept, in the order in which they were done.
+    pub fn deliveries(&self) -> &[Delivery] {
+        self.deliveries.as_deref().unwrap_or_default()
     }
 
     /// The moment up to which everything has happened (exclusive), in epoch milliseconds.

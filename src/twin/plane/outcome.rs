@@ -11,7 +11,8 @@ use super::reader::{Batch, EventSeries, Slot};
 use super::rng::Rng;
 use super::stream::{Cohort, Shard};
 use super::totals::MappingTotals;
-use super::{Event, LastResult, Plane};
+use super::producer::Class;
+use super::{Delivery, Event, LastResult, Plane};
 
 /// Where records end that are given up.
 pub(super) struct Sink<'a> {
@@ -72,13 +73,15 @@ impl Plane {
             totals.delivered += done;
             if done > 0 {
                 // The checkpoint has moved: attempts count from there. Assumption.
-                let (_, rest) = split(batch.pieces, done);
+                let (head, rest) = split(batch.pieces, done);
+                note(&mut self.deliveries, mapping.uuid.as_ref(), invocation, &head, now);
                 batch = Batch { count: batch.count - done, pieces: rest, ..Batch::default() };
                 batch.attempts = -1;
             }
         }
         if end == End::Success {
             totals.delivered += batch.count;
+            note(&mut self.deliveries, mapping.uuid.as_ref(), invocation, &batch.pieces, now);
             if batch.closing {
                 slot.window = None;
             }
@@ -109,6 +112,27 @@ impl Plane {
             self.settle(invocation.mapping);
         }
     }
+}
+
+/// Keeps what was delivered, when somebody wants to know.
+fn note(
+    kept: &mut Option<Vec<Delivery>>,
+    mapping: Option<&String>,
+    invocation: &Invocation,
+    pieces: &[Cohort],
+    now: i64,
+) {
+    let (Some(kept), Some(mapping)) = (kept, mapping) else { return };
+    kept.extend(pieces.iter().map(|piece| Delivery {
+        mapping: mapping.clone(),
+        shard: invocation.shard,
+        first: piece.seq,
+        count: piece.count,
+        hot: piece.class == Class::Hot,
+        arrived_ms: piece.at,
+        sent_ms: invocation.started,
+        done_ms: now,
+    }));
 }
 
 /// Parts a batch after so many records.

@@ -26,6 +26,7 @@ fn change(resource: ResourceId, action: Action, steps: Vec<Step>) -> Change {
         steps,
         risk,
         quota: Vec::<QuotaUse>::new(),
+        wait: None,
         expected: SignedDuration::ZERO,
         cost_delta: UsdPerHour(0.0),
     }
@@ -88,6 +89,7 @@ fn scaling() -> Setup {
     let consumer = ConsumerTargets {
         parallelization_factor: target(ParallelizationFactor(2)),
         batch_size: target(BatchSize(500)),
+        ..ConsumerTargets::default()
     };
     targets.consumers.insert("leaderboard".to_owned(), consumer);
     setup.targets = Some(targets);

@@ -269,6 +269,7 @@ fn scaling_is_one_call_a_resource_and_apart_from_drift() {
     let consumer = ConsumerTargets {
         parallelization_factor: target(ParallelizationFactor(4)),
         batch_size: target(BatchSize(700)),
+        ..ConsumerTargets::default()
     };
     setup.targets = Some(Targets {
         shards: target(ShardCount(12)),
@@ -309,6 +310,7 @@ fn a_target_outside_the_bounds_is_brought_back_into_them() {
     let consumer = ConsumerTargets {
         parallelization_factor: target(ParallelizationFactor(99)),
         batch_size: target(BatchSize(9_999)),
+        ..ConsumerTargets::default()
     };
     setup.targets = Some(Targets {
         shards: target(ShardCount(99)),

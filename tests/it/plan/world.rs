@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use alleycat_operator::{
     cost::PriceSheet,
+    memory::RefusedMove,
     model::{
-        BatchSize, BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, FunctionFacts, Hours, IndexFacts,
+        BatchSize, BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, FanOutFacts, FunctionFacts, Hours, IndexFacts,
         LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, ShardCount, StreamFacts, StreamMode,
         TableFacts,
     },
-    plan::{self, Input, MappingChange, Plan, Step},
+    plan::{self, Input, MappingChange, Plan, Step, fan_out::Evidence},
     scale::Targets,
     spec::{
         AdoptionPolicy, ConsumerSpec, DeletionPolicy, Delivery, Encryption, GlobalIndexSpec, KeyAttribute,
@@ -199,6 +200,8 @@ pub struct Setup {
     pub exhausted_until: Option<Timestamp>,
     pub policy: ScalingPolicy,
     pub prices: PriceSheet,
+    pub evidence: Option<Evidence>,
+    pub refused_moves: BTreeMap<String, RefusedMove>,
 }
 
 impl Default for Setup {
@@ -211,6 +214,8 @@ impl Default for Setup {
             exhausted_until: None,
             policy: policy(),
             prices: PriceSheet::us_east_1(),
+            evidence: None,
+            refused_moves: BTreeMap::new(),
         }
     }
 }
@@ -231,6 +236,8 @@ impl Setup {
             exhausted_until: self.exhausted_until,
             prices: &self.prices,
             policy: &self.policy,
+            evidence: self.evidence.as_ref(),
+            refused_moves: &self.refused_moves,
             now: now(),
         }
     }
@@ -300,7 +307,16 @@ fn perform(facts: &mut Facts, step: &Step) {
             facts.stream.as_mut().unwrap().retention = *retention;
         }
         Step::UpdateShardCount { to, .. } => facts.stream.as_mut().unwrap().open_shards = *to,
-        Step::RegisterStreamConsumer { .. } => panic!("no plan holds it"),
+        Step::RegisterStreamConsumer { consumer, tags, .. } => facts.fan_out.push(FanOutFacts {
+            name: consumer.clone(),
+            arn: format!("{STREAM_ARN}/consumer/{consumer}:1"),
+            status: LifecycleStatus::Active,
+            tags: tags.clone(),
+        }),
+        Step::TagStreamConsumer { arn, tags, .. } => {
+            facts.fan_out.iter_mut().find(|live| live.arn == *arn).unwrap().tags.extend(tags.clone());
+        }
+        Step::DeregisterStreamConsumer { arn, .. } => facts.fan_out.retain(|live| live.arn != *arn),
         Step::DeleteStream { .. } => facts.stream = None,
         Step::CreateTable(new) => {
             facts.tables.insert(new.spec.name.clone(), new_table(&new.spec, &new.tags));
@@ -408,7 +424,10 @@ fn new_mapping(facts: &Facts, new: &plan::NewMapping) -> MappingFacts {
         arn: Some(format!("arn:aws:lambda:us-east-2:123456789012:event-source-mapping:{uuid}")),
         uuid,
         function_arn: format!("arn:aws:lambda:us-east-2:123456789012:function:{}", new.function),
-        source_arn: STREAM_ARN.to_owned(),
+        source_arn: match &new.fan_out_consumer {
+            None => STREAM_ARN.to_owned(),
+            Some(name) => facts.fan_out.iter().find(|live| live.name == *name).unwrap().arn.clone(),
+        },
         state: MappingState::Enabled,
         batch_size: BatchSize(100),
         maximum_batching_window_seconds: 0,

@@ -316,7 +316,7 @@ impl<'a> Player<'a> {
         Some(apply::run(&mut context, Goal::Provision, &mut |_| {}).await)
     }
 
-    fn input<'b>(&'b self, facts: &'b Facts, memory: &Memory) -> plan::Input<'b> {
+    fn input<'b>(&'b self, facts: &'b Facts, memory: &'b Memory) -> plan::Input<'b> {
         let now = self.clock.now();
         plan::Input {
             pipeline: &self.scenario.pipeline,
@@ -326,6 +326,8 @@ impl<'a> Player<'a> {
             exhausted_until: memory.reshards.exhausted_until,
             prices: &self.prices,
             policy: &self.scenario.policy,
+            evidence: None,
+            refused_moves: &memory.fan_out.refused,
             now,
         }
     }
