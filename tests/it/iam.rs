@@ -12,12 +12,15 @@ use alleycat_operator::{
     daemon::Mode,
     model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
     observe,
-    spec::Pipeline,
+    spec::{Delivery, Pipeline},
     twin::{Host, Twin, World},
 };
 use jiff::SignedDuration;
 
-use crate::bench::{Bench, done};
+use crate::{
+    bench::{Bench, done},
+    fan_out,
+};
 
 #[test]
 fn the_committed_iam_policies_are_the_generated_ones() {
@@ -34,7 +37,7 @@ fn the_committed_iam_policies_are_the_generated_ones() {
 }
 
 #[test]
-fn the_plan_policy_grants_reads_only_and_no_policy_but_destroy_deletes() {
+fn the_plan_policy_grants_reads_only_and_no_policy_but_destroy_deletes_what_holds_data() {
     let plan = iam_policy(PolicyKind::Plan).to_string();
     for operation in OPERATIONS.iter().filter(|operation| operation.access == Access::Write) {
         for permission in operation.permissions {
@@ -42,9 +45,12 @@ fn the_plan_policy_grants_reads_only_and_no_policy_but_destroy_deletes() {
         }
     }
     for kind in [PolicyKind::Plan, PolicyKind::Apply, PolicyKind::Autoscale] {
-        assert!(!iam_policy(kind).to_string().contains(":Delete"), "{} deletes", kind.name());
+        // A move to or from fan-out puts one mapping in another's place.
+        let policy = iam_policy(kind).to_string().replace("lambda:DeleteEventSourceMapping", "");
+        assert!(!policy.contains(":Delete"), "{} deletes", kind.name());
     }
-    assert!(!iam_policy(PolicyKind::Autoscale).to_string().contains(":Create"));
+    let scaling = iam_policy(PolicyKind::Autoscale).to_string().replace("lambda:CreateEventSourceMapping", "");
+    assert!(!scaling.contains(":Create"));
 }
 
 /// No right is missing, and none is granted that nothing uses: should one ever be, it is named here with its reason.
@@ -74,6 +80,7 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
     calls.belong_to(PolicyKind::Apply, &bench);
     done(&bench.destroy().await);
     calls.belong_to(PolicyKind::Destroy, &bench);
+    moves(&mut calls).await;
 
     for kind in PolicyKind::ALL {
         let granted = granted(kind);
@@ -83,6 +90,32 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
         let idle: Vec<_> = granted.difference(&needed).collect();
         assert!(idle.is_empty(), "{} grants what nothing uses: {idle:?}", kind.name());
     }
+}
+
+/// Moves to fan-out and back, by `apply` and by the daemon.
+async fn moves(calls: &mut Calls) {
+    let mut bench = fan_out::moves::bench(0);
+    calls.before.clear();
+    done(&bench.apply().await);
+    for kind in [PolicyKind::Apply, PolicyKind::Autoscale] {
+        for delivery in [Delivery::EnhancedFanOut, Delivery::Shared] {
+            bench.clock.sleep(SignedDuration::from_mins(7)).await;
+            bench.pipeline.consumers[0].delivery = delivery;
+            match kind {
+                PolicyKind::Apply => done(&bench.apply().await),
+                _ => bench.daemon(Mode::Act, SignedDuration::from_mins(16), |_, _| ()).await,
+            }
+            calls.belong_to(kind, &bench);
+            bench.facts().await;
+            calls.belong_to(PolicyKind::Plan, &bench);
+        }
+    }
+    bench.pipeline.consumers[0].delivery = Delivery::EnhancedFanOut;
+    bench.clock.sleep(SignedDuration::from_mins(7)).await;
+    done(&bench.apply().await);
+    calls.belong_to(PolicyKind::Apply, &bench);
+    done(&bench.destroy().await);
+    calls.belong_to(PolicyKind::Destroy, &bench);
 }
 
 /// What a diagnosis reads of a stream whose shards have metrics of their own.

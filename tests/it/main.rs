@@ -17,6 +17,7 @@ mod demo;
 mod diagnose;
 mod docs;
 mod emulators;
+mod fan_out;
 mod fuzz;
 mod house;
 mod iam;

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     apply::fixtures::{self, at},
     cost::PriceSheet,
-    model::{ConsumerSignals, MANAGED_BY, Point, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE},
+    model::{Bounds, ConsumerSignals, Hours, MANAGED_BY, Point, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE},
     plan::{Action, Change, Plan, codes, lint, plan as make_plan},
     spec::policy,
 };
@@ -205,6 +205,7 @@ fn world() -> World {
     let mut pipeline = fixtures::pipeline();
     pipeline.consumers[0].idempotent = true;
     pipeline.consumers[0].delivery = Delivery::EnhancedFanOut;
+    pipeline.stream.retention = Bounds::pinned(Hours(24));
     let mut facts = fixtures::facts("ACTIVE", "", "Enabled");
     let tags = [(TAG_PIPELINE, "p"), (TAG_MANAGED_BY, MANAGED_BY)];
     let tags: BTreeMap<_, _> = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into();

@@ -5,7 +5,7 @@
 //! `STORM_RUNS=50` plays fewer or more; `STORM_FROM=5000` starts at another seed.
 
 mod checks;
-mod play;
+pub mod play;
 pub mod rng;
 mod scenario;
 

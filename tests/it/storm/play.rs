@@ -69,9 +69,9 @@ pub struct Played {
 }
 
 /// A store that dies with the process: after the crash nothing is written any more.
-struct Mortal {
-    inner: MemStore,
-    host: Host,
+pub struct Mortal {
+    pub inner: MemStore,
+    pub host: Host,
 }
 
 impl Mortal {
