@@ -147,8 +147,8 @@ async fn drive(
     let mut machine: Option<Machine> = None;
     let mut failed_looks = 0;
     while !*ctx.stop.borrow() {
-        let facts = match observe::facts(ctx.aws, ctx.pipeline).await {
-            Ok(facts) => facts,
+        let (facts, evidence) = match look(ctx, goal).await {
+            Ok(seen) => seen,
             Err(failure) => {
                 let late = ctx.aws.clock().now().duration_since(started) >= ctx.timeout;
                 if let Some(end) = blind(failure, late, &mut failed_looks) {
@@ -158,24 +158,9 @@ async fn drive(
                 continue;
             }
         };
+        failed_looks = 0;
         let now = ctx.aws.clock().now();
         scale::remember(ctx.memory, ctx.policy, &facts, now);
-        let evidence = match goal {
-            Goal::Provision => evidence(ctx.aws, ctx.pipeline, ctx.policy, &facts, None).await,
-            Goal::Destroy { .. } => Ok(None),
-        };
-        let evidence = match evidence {
-            Ok(evidence) => evidence,
-            Err(failure) => {
-                let late = now.duration_since(started) >= ctx.timeout;
-                if let Some(end) = blind(failure, late, &mut failed_looks) {
-                    return end;
-                }
-                pause(ctx, LOOK_PAUSE).await;
-                continue;
-            }
-        };
-        failed_looks = 0;
         let (plan, lint) = make_plan(ctx, goal, &facts, evidence.as_ref(), now);
         let machine = machine
             .get_or_insert_with(|| Machine::new(ctx.pipeline, ctx.approved.unwrap_or(&plan), started, ctx.timeout));
@@ -190,7 +175,7 @@ async fn drive(
                 let result = perform(ctx.aws, ctx.store, ctx.memory, ctx.pipeline, &facts, &step).await;
                 let at = ctx.aws.clock().now();
                 machine.performed(&resource, &step, &result, at);
-                plan::fan_out::note(ctx.memory, ctx.pipeline, &facts, &step, &result, at);
+                plan::fan_out::note(ctx.memory, (ctx.pipeline, &facts), &outcome.remaining, &step, &result, at);
                 match result {
                     Ok(()) => outcome.performed.push(*step),
                     Err(failure) => {
@@ -212,6 +197,16 @@ async fn drive(
         }
     }
     keep(ctx).unwrap_or(Verdict::Stopped)
+}
+
+/// What exists, and what a move to or from fan-out is decided from.
+async fn look(ctx: &Context<'_>, goal: &Goal) -> Result<(Facts, Option<Evidence>), Failure> {
+    let facts = observe::facts(ctx.aws, ctx.pipeline).await?;
+    let evidence = match goal {
+        Goal::Provision => evidence(ctx.aws, ctx.pipeline, ctx.policy, &facts, None).await?,
+        Goal::Destroy { .. } => None,
+    };
+    Ok((facts, evidence))
 }
 
 /// How a run ends that cannot look, or `None` when it should look again.
@@ -290,10 +285,9 @@ pub(crate) async fn sleep_or_stop(sleep: impl Future<Output = ()>, stop: &mut wa
 pub(crate) fn describe(step: &Step) -> String {
     match step {
         Step::CreateStream { shards, .. } => format!("creating with {}", shards.words()),
-        Step::TagStream { .. }
-        | Step::TagTable { .. }
-        | Step::TagMapping { .. }
-        | Step::TagStreamConsumer { .. } => "tagging".to_owned(),
+        Step::TagStream { .. } | Step::TagTable { .. } | Step::TagMapping { .. } | Step::TagStreamConsumer { .. } => {
+            "tagging".to_owned()
+        }
         Step::DeregisterStreamConsumer { .. } => "deregistering".to_owned(),
         Step::IncreaseRetention { retention, .. } => format!("raising retention to {retention} h"),
         Step::DecreaseRetention { retention, .. } => format!("lowering retention to {retention} h"),

@@ -99,9 +99,8 @@ impl Aws {
     pub(crate) async fn shards_closed_since(&self, name: &str, moment: Timestamp) -> Result<bool, Failure> {
         let since = ShardFilter::builder().r#type(ShardFilterType::FromTimestamp);
         let shards = self.shards(name, since.timestamp(super::date_time(moment))).await?;
-        let closed = |shard: &Shard| {
-            shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some())
-        };
+        let closed =
+            |shard: &Shard| shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some());
         Ok(shards.iter().any(closed))
     }
 

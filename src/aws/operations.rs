@@ -124,13 +124,7 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListTagsForStream", Read, &[on("kinesis:ListTagsForStream", Stream)], EVERYWHERE),
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
-    operation(
-        "kinesis",
-        "ListTagsForResource",
-        Read,
-        &[on("kinesis:ListTagsForResource", StreamConsumer)],
-        EVERYWHERE,
-    ),
+    operation("kinesis", "ListTagsForResource", Read, &[on("kinesis:ListTagsForResource", StreamConsumer)], EVERYWHERE),
     // Names the shards whose own metrics a diagnosis reads, and tells a move of closed shards.
     operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], METRICS),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),

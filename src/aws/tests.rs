@@ -272,8 +272,7 @@ async fn kinesis_requests_are_what_aws_expects() {
     assert_eq!(sent.target, "Kinesis_20131202.UpdateShardCount");
     assert_eq!(sent.json(), json!({"StreamName": "s", "TargetShardCount": 2, "ScalingType": "UNIFORM_SCALING"}));
     let (stream, consumer) = (|| "s".to_owned(), || "c".to_owned());
-    let sent =
-        send(&Step::RegisterStreamConsumer { stream: stream(), consumer: consumer(), tags: tags() }).await;
+    let sent = send(&Step::RegisterStreamConsumer { stream: stream(), consumer: consumer(), tags: tags() }).await;
     assert_eq!(
         sent.json(),
         json!({"StreamARN": STREAM_ARN, "ConsumerName": "c", "Tags": {"alleycat.dev/pipeline": "p"}})

@@ -91,7 +91,10 @@ fn ours(pipeline: &Pipeline, facts: &Facts) -> Vec<String> {
         facts.stream.iter().filter(|stream| tagged(&stream.tags)).map(|stream| format!("stream/{}", stream.name));
     let tables = facts.tables.values().filter(|table| tagged(&table.tags)).map(|table| format!("table/{}", table.name));
     let mappings = facts.mappings.iter().filter(mapping).map(|mapping| format!("mapping {}", mapping.uuid));
-    let consumers =
-        facts.fan_out.iter().filter(|consumer| tagged(&consumer.tags)).map(|it| format!("fan-out consumer {}", it.name));
+    let consumers = facts
+        .fan_out
+        .iter()
+        .filter(|consumer| tagged(&consumer.tags))
+        .map(|it| format!("fan-out consumer {}", it.name));
     stream.chain(tables).chain(mappings).chain(consumers).collect()
 }

@@ -21,13 +21,13 @@ use super::{
 use crate::{
     apply::sleep_or_stop,
     cost::{self, PriceSheet},
-    diagnose::{self, ConsumerEstimate, Estimates, Finding, SinkEstimate, StreamEstimate},
+    diagnose::{self, ConsumerEstimate, Estimates, Finding, Reading, SinkEstimate, StreamEstimate, Way},
     memory::{Decision, Memory},
     model::{BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, ResourceId, Signals},
     observe,
     plan::quota,
     scale,
-    spec::{Pipeline, ScalingPolicy},
+    spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
 /// Decisions shown, newest last.
@@ -107,6 +107,10 @@ pub struct Lag {
     pub objective_seconds: f64,
     /// What is known; `None` without a mapping.
     pub estimate: Option<ConsumerEstimate>,
+    /// How it reads; `None` without a mapping.
+    pub delivery: Option<Way>,
+    /// Where it is being moved to, if it is.
+    pub moving_to: Option<Way>,
 }
 
 /// A value that the scaler may move, and how far.
@@ -243,7 +247,7 @@ fn status(
         missing: missing(pipeline, facts),
         findings,
         stages: stages(pipeline, facts, &estimates),
-        lag: lag(pipeline, &estimates),
+        lag: lag(pipeline, facts, &estimates),
         bounds: bounds(pipeline, facts),
         quota: Quota {
             update_shard_count_left: scale::MAX_RESHARDS_PER_DAY
@@ -308,14 +312,19 @@ fn sinks<'a>(pipeline: &Pipeline, facts: &'a Facts) -> Vec<(ResourceId, &'a Capa
     found
 }
 
-fn lag(pipeline: &Pipeline, estimates: &Estimates) -> Vec<Lag> {
+fn lag(pipeline: &Pipeline, facts: &Facts, estimates: &Estimates) -> Vec<Lag> {
     let objective_seconds = pipeline.objectives.iterator_age.as_secs_f64();
-    let of = |name: &String| Lag {
-        consumer: name.clone(),
-        objective_seconds,
-        estimate: estimates.consumers.get(name).cloned(),
+    let of = |spec: &ConsumerSpec| {
+        let reading = Reading::of(pipeline, facts, spec);
+        Lag {
+            consumer: spec.name.clone(),
+            objective_seconds,
+            estimate: estimates.consumers.get(&spec.name).cloned(),
+            delivery: reading.way(),
+            moving_to: reading.moving(),
+        }
     };
-    pipeline.consumers.iter().map(|spec| of(&spec.name)).collect()
+    pipeline.consumers.iter().map(of).collect()
 }
 
 /// What is not pinned, where it stands.

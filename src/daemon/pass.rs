@@ -91,11 +91,7 @@ pub(super) async fn pass(
         return report;
     };
     let now = aws.clock().now();
-    scale::learn(memory, pipeline, policy, facts, signals, now);
-    let findings = diagnose::diagnose(pipeline, policy, facts, signals);
-    let mut sizing = scale::size(pipeline, policy, facts, signals, &findings, memory, now);
-    scale::deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
-    (report.findings, report.sizing) = (findings, sizing);
+    (report.findings, report.sizing) = conclude(memory, pipeline, policy, prices, (facts, signals), now);
     let evidence = match evidence(aws, pipeline, policy, facts, Some(&report.sizing.targets)).await {
         Ok(evidence) => evidence,
         Err(failure) => {
@@ -133,7 +129,7 @@ pub(super) async fn pass(
             let result = perform(aws, store, memory, pipeline, facts, &step).await;
             let at = aws.clock().now();
             act::note(memory, &step, &result, at);
-            plan::fan_out::note(memory, pipeline, facts, &step, &result, at);
+            plan::fan_out::note(memory, (pipeline, facts), &plan.changes, &step, &result, at);
             report.performed.push((step, result));
         }
         if !report.performed.is_empty() {
@@ -161,6 +157,22 @@ impl Report {
             is_news: false,
         }
     }
+}
+
+/// What is wrong, and what each resource should be.
+fn conclude(
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    prices: &PriceSheet,
+    (facts, signals): (&Facts, &Signals),
+    now: Timestamp,
+) -> (Vec<Finding>, Sizing) {
+    scale::learn(memory, pipeline, policy, facts, signals, now);
+    let findings = diagnose::diagnose(pipeline, policy, facts, signals);
+    let mut sizing = scale::size(pipeline, policy, facts, signals, &findings, memory, now);
+    scale::deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
+    (findings, sizing)
 }
 
 /// Observes into the report. What exists is remembered even when the metrics cannot be read.

@@ -54,7 +54,8 @@ pub(super) fn rules(
         return;
     };
     if let Some(to) = Reading::of(view.pipeline, view.facts, spec).moving() {
-        let summary = format!("{resource} is being moved to {}: nothing else of it changes until that is over.", to.word());
+        let summary =
+            format!("{resource} is being moved to {}: nothing else of it changes until that is over.", to.word());
         let remedy = "Wait: what it misses now it reads afterwards.";
         answer.cause(Finding::new(Diagnosis::Actuating, Severity::Info, resource, summary, remedy));
         return;

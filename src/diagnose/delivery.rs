@@ -50,8 +50,9 @@ pub fn fan_out_name(pipeline: &str, consumer: &str) -> String {
         return name;
     }
     // FNV-1a, 64 bits. Names are ASCII, so every cut is between letters.
-    let hash =
-        name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
+    let hash = name
+        .bytes()
+        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
     let kept: String = name.chars().take(LONGEST_NAME - 17).collect();
     format!("{kept}-{hash:016x}")
 }
@@ -91,7 +92,8 @@ impl<'a> Reading<'a> {
             }
         }
         let ours = registered.is_some_and(|consumer| {
-            let tagged = |tags: &std::collections::BTreeMap<String, String>| tags.get(TAG_PIPELINE) == Some(&pipeline.name);
+            let tagged =
+                |tags: &std::collections::BTreeMap<String, String>| tags.get(TAG_PIPELINE) == Some(&pipeline.name);
             // Where tags cannot be read, its name and our mapping on it tell.
             tagged(&consumer.tags)
                 || (consumer.tags.is_empty() && fan_out.is_some_and(|mapping: &MappingFacts| tagged(&mapping.tags)))

@@ -10,6 +10,6 @@ pub use disk::RedbStore;
 pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
-    Attempt, Decision, FanOutMemory, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, RefusedMove,
-    ReshardLedger, SinkSample, StreamSeen,
+    Attempt, Decision, FanOutMemory, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation,
+    RefusedMove, ReshardLedger, SinkSample, StreamSeen,
 };

@@ -51,7 +51,10 @@ pub const ALL: &[(&str, &str)] = &[
     (DECREASE_QUOTA, "No capacity decrease is left for now."),
     (SECOND_MAPPING, "The function reads the stream through another mapping already."),
     (SHARD_LIMIT, "More shards are asked for than the account may have."),
-    (MOVE_REFUSED, "The consumer cannot be moved to or from enhanced fan-out now without the risk of skipping records."),
+    (
+        MOVE_REFUSED,
+        "The consumer cannot be moved to or from enhanced fan-out now without the risk of skipping records.",
+    ),
     (FAN_OUT_LIMIT, "The stream has as many fan-out consumers as it may have."),
     (RETAINED, "destroy retains the resource: its deletionPolicy is retain."),
     (NOT_CONFIRMED, "destroy retains the resource: the pipeline's name was not confirmed."),

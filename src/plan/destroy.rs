@@ -147,7 +147,11 @@ fn the_stream(draft: &mut Draft, input: &Input<'_>, confirmed: Option<&str>) {
         draft.block(
             &id,
             codes::HAS_CONSUMERS,
-            format!("retained: fan-out consumers that are not ours are registered on it ({}){}", names.join(", "), monthly(cost)),
+            format!(
+                "retained: fan-out consumers that are not ours are registered on it ({}){}",
+                names.join(", "),
+                monthly(cost)
+            ),
             "deregister them first: AWS refuses to delete the stream while they exist".to_owned(),
         );
         return;

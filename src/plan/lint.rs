@@ -382,6 +382,9 @@ fn order(plan: &Plan, found: &mut Vec<String>) {
     };
     let deletes: Vec<_> = plan.changes.iter().filter(|change| change.action == Action::Delete).collect();
     if deletes.windows(2).any(|pair| matches!(pair, [first, second] if rank(first) > rank(second))) {
-        found.push("deletions are out of order: mappings, then their fan-out consumers, then the stream, then tables".to_owned());
+        found.push(
+            "deletions are out of order: mappings, then their fan-out consumers, then the stream, then tables"
+                .to_owned(),
+        );
     }
 }

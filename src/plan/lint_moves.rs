@@ -10,8 +10,11 @@ pub(super) fn check(change: &Change, step: &Step, at: usize, input: &Input<'_>, 
     let mapping = |uuid: &String| input.facts.mappings.iter().find(|mapping| mapping.uuid == *uuid);
     let is_off = |mapping: &MappingFacts| mapping.state == MappingState::Disabled;
     let before = change.steps.get(..at).unwrap_or_default();
-    let switched_off =
-        |uuid: &str| before.iter().any(|step| matches!(step, Step::UpdateMapping(off) if off.uuid == uuid && off.enabled == Some(false)));
+    let switched_off = |uuid: &str| {
+        before
+            .iter()
+            .any(|step| matches!(step, Step::UpdateMapping(off) if off.uuid == uuid && off.enabled == Some(false)))
+    };
     let others = |uuid: &str| -> Vec<&MappingFacts> {
         let function = input.facts.mappings.iter().find(|mapping| mapping.uuid == uuid).map(|it| &it.function_arn);
         let same = |mapping: &&MappingFacts| mapping.uuid != uuid && Some(&mapping.function_arn) == function;
@@ -46,9 +49,12 @@ pub(super) fn check(change: &Change, step: &Step, at: usize, input: &Input<'_>, 
             }
             let function = spec.and_then(|spec| input.facts.functions.get(&spec.function)).map(|it| &it.arn);
             let live = input.facts.mappings.iter().filter(|mapping| {
-                function.is_some_and(|arn| mapping.function_arn == *arn || mapping.function_arn.starts_with(&format!("{arn}:")))
+                function.is_some_and(|arn| {
+                    mapping.function_arn == *arn || mapping.function_arn.starts_with(&format!("{arn}:"))
+                })
             });
-            if live.clone().count() != 1 || live.clone().any(|mapping| !is_off(mapping) && !switched_off(&mapping.uuid)) {
+            if live.clone().count() != 1 || live.clone().any(|mapping| !is_off(mapping) && !switched_off(&mapping.uuid))
+            {
                 complain("the old mapping is not switched off, or not the only one".to_owned());
             }
         }

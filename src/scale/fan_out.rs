@@ -8,9 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     cost::PriceSheet,
-    diagnose::{
-        self, Diagnosis, FAN_OUT_MS, Finding, KIB, Reading, SHARD_READ_BYTES_PER_SECOND, SHARED_MS, Way,
-    },
+    diagnose::{self, Diagnosis, FAN_OUT_MS, Finding, KIB, Reading, SHARD_READ_BYTES_PER_SECOND, SHARED_MS, Way},
     memory::Memory,
     model::{Facts, MappingState, ResourceId, ShardCount, Signals, StreamFacts},
     spec::{ConsumerSpec, Delivery, Pipeline, ScalingPolicy},
@@ -191,8 +189,8 @@ impl Scene<'_> {
         let live = f64::from(self.stream.open_shards.get());
         let enough = (self.sharing as f64 * self.bytes / (SHARD_READ_BYTES_PER_SECOND * READ_SHARE)).ceil();
         let gigabyte = KIB * KIB * KIB;
-        let fan_out = live * self.prices.fan_out_consumer_shard_hour
-            + self.bytes * 3600.0 / gigabyte * self.prices.fan_out_gb;
+        let fan_out =
+            live * self.prices.fan_out_consumer_shard_hour + self.bytes * 3600.0 / gigabyte * self.prices.fan_out_gb;
         let bound = f64::from(stream::shard_bound(self.pipeline).get());
         if enough <= live || enough > bound {
             return Some(format!("fan-out costs ${fan_out:.3}/h, and shards would not do it"));

@@ -26,6 +26,8 @@ pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
 
 #[cfg(test)]
+mod fan_out_tests;
+#[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
 mod properties;

@@ -99,7 +99,7 @@ async fn moves(calls: &mut Calls) {
     done(&bench.apply().await);
     for kind in [PolicyKind::Apply, PolicyKind::Autoscale] {
         for delivery in [Delivery::EnhancedFanOut, Delivery::Shared] {
-            bench.clock.sleep(SignedDuration::from_mins(7)).await;
+            bench.clock.sleep(SignedDuration::from_mins(12)).await;
             bench.pipeline.consumers[0].delivery = delivery;
             match kind {
                 PolicyKind::Apply => done(&bench.apply().await),
@@ -111,7 +111,7 @@ async fn moves(calls: &mut Calls) {
         }
     }
     bench.pipeline.consumers[0].delivery = Delivery::EnhancedFanOut;
-    bench.clock.sleep(SignedDuration::from_mins(7)).await;
+    bench.clock.sleep(SignedDuration::from_mins(12)).await;
     done(&bench.apply().await);
     calls.belong_to(PolicyKind::Apply, &bench);
     done(&bench.destroy().await);

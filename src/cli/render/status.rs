@@ -14,7 +14,7 @@ use crate::{
         progress::human,
         status::{Lag, Stage, Status},
     },
-    diagnose::{Finding, Severity},
+    diagnose::{Finding, Severity, Way},
     memory::Decision,
     model::ResourceId,
 };
@@ -178,6 +178,11 @@ fn lag_text(lag: &Lag) -> String {
     }
     if let Some(left) = estimate.data_loss_seconds {
         let _ = write!(text, ", loss in {}", human(seconds(left)));
+    }
+    match (lag.moving_to, lag.delivery) {
+        (Some(to), _) => _ = write!(text, ", being moved to {}", to.word()),
+        (None, Some(Way::EnhancedFanOut)) => text.push_str(", through fan-out"),
+        _ => {}
     }
     text
 }

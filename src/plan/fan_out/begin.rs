@@ -108,7 +108,10 @@ fn checked<'a>(
         return refuse("it reads some records a second time, and the spec does not allow that".to_owned(), hint);
     }
     if let Some(other) = reading.others.first() {
-        let reason = format!("its function has a second mapping on the stream ({}), whose metrics are mixed with it", other.uuid);
+        let reason = format!(
+            "its function has a second mapping on the stream ({}), whose metrics are mixed with it",
+            other.uuid
+        );
         return refuse(reason, "delete that mapping, or give it a function of its own");
     }
     if let Some(name) = draft.moving.as_ref().filter(|name| **name != spec.name) {
@@ -196,6 +199,7 @@ fn describe(
 /// What is read a second time when a mapping stands at `end` and the new one starts at `from`: at most.
 pub(super) fn reread(evidence: &Evidence, from: Timestamp, end: Timestamp) -> String {
     let points = &evidence.signals.stream.incoming_records.points;
-    let known: f64 = points.iter().filter(|point| point.at >= minute_of(from) && point.at < end).map(|it| it.value).sum();
+    let known: f64 =
+        points.iter().filter(|point| point.at >= minute_of(from) && point.at < end).map(|it| it.value).sum();
     format!("at most {} s of records, about {known:.0}", end.duration_since(from).as_secs().max(0))
 }

@@ -68,7 +68,9 @@ pub(in crate::plan) fn register(
         input.facts.fan_out.iter().filter(|it| it.status == LifecycleStatus::Creating).count(),
     );
     if registered >= LIMIT || creating >= CREATING {
-        let reason = format!("{registered} of {LIMIT} fan-out consumers are registered on the stream, {creating} of {CREATING} being created");
+        let reason = format!(
+            "{registered} of {LIMIT} fan-out consumers are registered on the stream, {creating} of {CREATING} being created"
+        );
         let hint = "deregister one that is not used (`aws kinesis list-stream-consumers` names them)";
         draft.block(&id, codes::FAN_OUT_LIMIT, reason, hint.to_owned());
         return Registered::Refused;
@@ -110,8 +112,7 @@ pub(super) fn announce(draft: &mut Draft, input: &Input<'_>, live: &FanOutFacts,
 /// Deregisters a consumer of ours once no mapping reads through it.
 pub(in crate::plan) fn deregister(draft: &mut Draft, input: &Input<'_>, live: &FanOutFacts, reason: &str) {
     let id = id(input, &live.name);
-    let mut work =
-        Work { risk: Risk::None, cost_delta: UsdPerHour(0.0) - hourly(input), ..Work::default() };
+    let mut work = Work { risk: Risk::None, cost_delta: UsdPerHour(0.0) - hourly(input), ..Work::default() };
     let stream = input.pipeline.stream.name.clone();
     let step = Step::DeregisterStreamConsumer { stream, consumer: live.name.clone(), arn: live.arn.clone() };
     work.step(step, timing::CONSUMER);
@@ -126,11 +127,8 @@ pub(in crate::plan) fn orphans(draft: &mut Draft, input: &Input<'_>) {
     for live in &input.facts.fan_out {
         let ours = live.tags.get(TAG_PIPELINE) == Some(&input.pipeline.name);
         let read = input.facts.mappings.iter().any(|mapping| mapping.source_arn == live.arn);
-        let spec = input
-            .pipeline
-            .consumers
-            .iter()
-            .find(|spec| fan_out_name(&input.pipeline.name, &spec.name) == live.name);
+        let spec =
+            input.pipeline.consumers.iter().find(|spec| fan_out_name(&input.pipeline.name, &spec.name) == live.name);
         // Its reader must be seen to poll the stream: a new mapping may not be listed at once.
         let unwanted = spec.is_none_or(|spec| {
             let reading = Reading::of(input.pipeline, input.facts, spec);

@@ -27,7 +27,7 @@ use crate::{
     spec::{ConsumerSpec, Delivery, Pipeline, StartingPosition},
 };
 
-use super::{Input, MappingChange, NewMapping, Step, draft::Draft, ownership};
+use super::{Change, Input, MappingChange, NewMapping, Step, draft::Draft, ownership};
 
 pub use position::{Stand, Unproven, minute_of, position, reach};
 
@@ -51,8 +51,10 @@ pub struct ClosedShards {
     pub any: bool,
 }
 
-/// A move that AWS refused, or that was undone, is not tried again for so long. Our choice.
+/// A move that AWS refused is not tried again for so long: somebody has to do something. Our choice.
 const REFUSED_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// One that was undone for what its metrics showed, for so long: each try pauses the consumer. Our choice.
+const UNDONE_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// How the consumer should read: as the spec says; with `auto` as the sizing wants, else where a move that has begun
 /// leads, else as it does.
@@ -69,11 +71,7 @@ pub(super) fn wanted(targets: Option<&Targets>, spec: &ConsumerSpec, reading: &R
 }
 
 /// Consumers that are being moved or should be, by name: while there are any, a plan needs [`Evidence`].
-pub fn candidates<'a>(
-    pipeline: &'a Pipeline,
-    facts: &Facts,
-    targets: Option<&Targets>,
-) -> Vec<&'a ConsumerSpec> {
+pub fn candidates<'a>(pipeline: &'a Pipeline, facts: &Facts, targets: Option<&Targets>) -> Vec<&'a ConsumerSpec> {
     let mut found: Vec<&ConsumerSpec> = pipeline
         .consumers
         .iter()
@@ -205,19 +203,22 @@ fn create(
     }))
 }
 
-/// Takes note of a call of a move that AWS refused for good, and of a move that was undone: neither is tried again at
-/// once. Other calls are none of its business.
+/// Takes note of a call of a move, one of `changes`, that AWS refused for good, and of a move that was undone: neither
+/// is tried again at once. Other calls are none of its business.
 pub fn note(
     memory: &mut Memory,
-    pipeline: &Pipeline,
-    facts: &Facts,
+    (pipeline, facts): (&Pipeline, &Facts),
+    changes: &[Change],
     step: &Step,
     result: &Result<(), Failure>,
     now: Timestamp,
 ) {
-    let reason = match (step, result) {
-        (Step::CreateMapping(_), Err(failure)) if is_final(failure.class) => failure.to_string(),
-        (Step::UpdateMapping(change), Ok(())) if change.enabled == Some(true) => "it was undone".to_owned(),
+    let (reason, rest) = match (step, result) {
+        (Step::CreateMapping(_), Err(failure)) if is_final(failure.class) => (failure.to_string(), REFUSED_FOR),
+        (Step::UpdateMapping(change), Ok(())) if change.enabled == Some(true) => {
+            let of = changes.iter().find(|change| change.steps.first() == Some(step));
+            (of.map_or_else(String::new, |change| change.reason.clone()), UNDONE_FOR)
+        }
         _ => return,
     };
     let consumer = match step {
@@ -229,11 +230,11 @@ pub fn note(
     if spec.is_none_or(|spec| Reading::of(pipeline, facts, spec).moving().is_none()) {
         return;
     }
-    let until = now.checked_add(REFUSED_FOR).unwrap_or(Timestamp::MAX);
+    let until = now.checked_add(rest).unwrap_or(Timestamp::MAX);
     let refused = &mut memory.fan_out.refused;
     match refused.get_mut(consumer).filter(|known| now < known.until) {
-        // Why it had to be undone says more than that it was.
-        Some(known) if result.is_ok() => known.until = until,
+        // What AWS said is why it had to be undone.
+        Some(_) if result.is_ok() => {}
         _ => _ = refused.insert(consumer.clone(), RefusedMove { at: now, until, reason }),
     }
 }

@@ -127,8 +127,9 @@ fn before_throttles(throttles: &Signal, first: Timestamp, newest: Timestamp) -> 
         if !free(minute) {
             let before = throttles.points.iter().rev().find(|point| point.at <= first && point.value <= 0.0);
             return before.map(|point| point.at).ok_or_else(|| Unproven {
-                reason: "GetRecords was throttled in every minute that is known, so a shard may not have been read for long"
-                    .to_owned(),
+                reason:
+                    "GetRecords was throttled in every minute that is known, so a shard may not have been read for long"
+                        .to_owned(),
                 hint: "add shards or stop a reader until a minute passes without a throttled GetRecords".to_owned(),
                 passing: false,
             });

@@ -10,7 +10,10 @@ use super::*;
 use crate::{
     apply::fixtures::{self, at},
     cost::PriceSheet,
-    model::{Bounds, ConsumerSignals, Hours, MANAGED_BY, Point, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE},
+    model::{
+        Bounds, ConsumerSignals, Hours, MANAGED_BY, Point, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE,
+        TAG_PIPELINE,
+    },
     plan::{Action, Change, Plan, codes, lint, plan as make_plan},
     spec::policy,
 };
@@ -414,7 +417,9 @@ fn registered_consumers_are_counted_and_others_are_never_taken() {
             .collect();
         world
     };
-    for (count, status, refused) in [(19, "ACTIVE", false), (20, "ACTIVE", true), (4, "CREATING", false), (5, "CREATING", true)] {
+    for (count, status, refused) in
+        [(19, "ACTIVE", false), (20, "ACTIVE", true), (4, "CREATING", false), (5, "CREATING", true)]
+    {
         let plan = full(count, status).plan();
         let blocked = plan.blocked.iter().any(|blocked| blocked.code == codes::FAN_OUT_LIMIT);
         assert_eq!(blocked, refused, "{count} {status}: {plan:#?}");
@@ -574,18 +579,29 @@ fn a_mapping_that_somebody_switched_off_is_not_taken_for_a_move() {
 fn a_move_that_aws_refuses_or_that_is_undone_rests() {
     let world = world().registered(Way::EnhancedFanOut).switched_off(MINUTE * 2);
     let created = replaced(&world.plan()).steps[0].clone();
+    let of = (&world.pipeline, &world.facts);
     let mut memory = Memory::empty();
     let failed = Err(fixtures::failure(ErrorClass::Throttled));
-    note(&mut memory, &world.pipeline, &world.facts, &created, &failed, world.now);
+    note(&mut memory, of, &[], &created, &failed, world.now);
     assert!(memory.fan_out.refused.is_empty(), "that passes");
     let failed = Err(fixtures::failure(ErrorClass::Invalid));
-    note(&mut memory, &world.pipeline, &world.facts, &created, &failed, world.now);
+    note(&mut memory, of, &[], &created, &failed, world.now);
     let undo = switch(&world.pipeline.consumers[0], &world.facts.mappings[0], true);
-    note(&mut memory, &world.pipeline, &world.facts, &undo, &Ok(()), world.now + MINUTE);
+    note(&mut memory, of, &[], &undo, &Ok(()), world.now + MINUTE);
     let refused = &memory.fan_out.refused["c"];
-    assert!(refused.reason.contains("Invalid") && refused.until > world.now + MINUTE * 60, "{refused:?}");
+    assert!(refused.reason.contains("Invalid") && refused.until == world.now + REFUSED_FOR, "{refused:?}");
+
+    let mut erring = World { refused: BTreeMap::new(), ..self::world().registered(Way::EnhancedFanOut) };
+    erring = erring.switched_off(MINUTE * 2);
+    erring.evidence.closed.as_mut().unwrap().any = true;
+    let plan = erring.plan();
+    let mut memory = Memory::empty();
+    note(&mut memory, (&erring.pipeline, &erring.facts), &plan.changes, &undo, &Ok(()), erring.now);
+    let refused = &memory.fan_out.refused["c"];
+    assert!(refused.reason.contains("a shard was closed") && refused.until == erring.now + UNDONE_FOR, "{refused:?}");
+
     let mut untouched = Memory::empty();
     let plain = self::world();
-    note(&mut untouched, &plain.pipeline, &plain.facts, &undo, &Ok(()), plain.now);
+    note(&mut untouched, (&plain.pipeline, &plain.facts), &[], &undo, &Ok(()), plain.now);
     assert!(untouched.fan_out.refused.is_empty(), "an ordinary mapping was switched on");
 }

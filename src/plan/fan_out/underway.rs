@@ -37,16 +37,19 @@ const CAUGHT_UP_MS: f64 = 30_000.0;
 const ON_ITS_OWN: SignedDuration = SignedDuration::from_mins(15);
 
 /// The old mapping is switched off, or is being so, and there is no new one yet.
-pub(super) fn switched_off(draft: &mut Draft, input: &Input<'_>, (spec, reading, to): Move<'_, '_>, old: &MappingFacts) {
+pub(super) fn switched_off(
+    draft: &mut Draft,
+    input: &Input<'_>,
+    (spec, reading, to): Move<'_, '_>,
+    old: &MappingFacts,
+) {
     if old.state != MappingState::Disabled {
         return transition(draft, input, spec, old, old);
     }
     match next(input, (spec, reading, to), old) {
         Next::Create(from) => {
             let mut work = Work { risk: Risk::Interrupts, ..Work::default() };
-            let after = input.evidence.map(|evidence| {
-                reread(evidence, from, old.last_modified.unwrap_or(input.now))
-            });
+            let after = input.evidence.map(|evidence| reread(evidence, from, old.last_modified.unwrap_or(input.now)));
             work.fields.push(FieldChange {
                 path: "read again".to_owned(),
                 before: None,
@@ -56,7 +59,8 @@ pub(super) fn switched_off(draft: &mut Draft, input: &Input<'_>, (spec, reading,
             });
             work.step(create(input, spec, reading, to, old, start(input, from)), timing::MAPPING);
             work.step(delete(spec, old), timing::MAPPING);
-            let reason = format!("the old mapping is switched off; the new one reads from {}", start(input, from).words());
+            let reason =
+                format!("the old mapping is switched off; the new one reads from {}", start(input, from).words());
             draft.change(&id(spec), Action::Replace, Some(reason), work);
         }
         Next::Wait(why) => wait(draft, spec, old, why),
@@ -135,7 +139,7 @@ pub(super) fn undo(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec, ol
     }
     let mut work = Work::default();
     work.step(switch(spec, old, true), timing::MAPPING);
-    draft.change(&id(spec), Action::Replace, Some(format!("the move is undone: {why}")), work);
+    draft.change(&id(spec), Action::Replace, Some(format!("the move to fan-out or back is undone: {why}")), work);
 }
 
 /// Both mappings are there.

@@ -7,11 +7,11 @@ use super::function::Function;
 use super::function::Invocation;
 use super::invoke::{End, RETRY_MS};
 use super::metrics::MetricStore;
+use super::producer::Class;
 use super::reader::{Batch, EventSeries, Slot};
 use super::rng::Rng;
 use super::stream::{Cohort, Shard};
 use super::totals::MappingTotals;
-use super::producer::Class;
 use super::{Delivery, Event, LastResult, Plane};
 
 /// Where records end that are given up.

@@ -50,7 +50,8 @@ fn storm() {
                         failures.lock().unwrap().push(format!("FAN_OUT_SEED={seed}: it panicked"));
                         continue;
                     };
-                    let lines = played.broken.iter().map(|line| format!("FAN_OUT_SEED={seed} {:?}: {line}", scenario.kind));
+                    let lines =
+                        played.broken.iter().map(|line| format!("FAN_OUT_SEED={seed} {:?}: {line}", scenario.kind));
                     failures.lock().unwrap().extend(lines);
                     let mut met = met.lock().unwrap();
                     played.tally.into_iter().for_each(|(what, times)| *met.entry(what).or_default() += times);
@@ -61,7 +62,9 @@ fn storm() {
     let (failures, met) = (failures.into_inner().unwrap(), met.into_inner().unwrap());
     eprintln!("{runs} moves met {met:#?}");
     assert!(failures.is_empty(), "{} rules broken in {runs} runs:\n{}", failures.len(), failures.join("\n"));
-    for what in ["crashes", "stores lost", "moves undone", "records read again", "moved to EnhancedFanOut", "moved to Shared"] {
+    for what in
+        ["crashes", "stores lost", "moves undone", "records read again", "moved to EnhancedFanOut", "moved to Shared"]
+    {
         assert!(runs < RUNS || met.get(what).is_some_and(|times| *times > 0), "{runs} runs never met {what}");
     }
 }

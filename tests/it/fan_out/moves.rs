@@ -106,7 +106,8 @@ async fn the_daemon_makes_the_move_one_step_a_pass_and_holds_everything_else() {
     bench
         .daemon(Mode::Act, SignedDuration::from_mins(25), |report, _| {
             most = most.max(report.performed.len());
-            held |= report.sizing.holds.iter().any(|hold| hold.guard == "actuating" && hold.reason.contains("ACTUATING"));
+            held |=
+                report.sizing.holds.iter().any(|hold| hold.guard == "actuating" && hold.reason.contains("ACTUATING"));
         })
         .await;
     assert!(most == 1 && held, "{most} {held}");

@@ -262,7 +262,9 @@ impl Player<'_> {
             for piece in pieces {
                 let end = piece.first + u64::from(piece.count);
                 if piece.first > covered {
-                    self.played.broken.push(format!("shard {}: records {covered}..{} were skipped", shard.number, piece.first));
+                    self.played
+                        .broken
+                        .push(format!("shard {}: records {covered}..{} were skipped", shard.number, piece.first));
                 }
                 again += end.min(covered).saturating_sub(piece.first);
                 covered = covered.max(end);

@@ -18,8 +18,8 @@ pub const FUNCTION: &str = "count";
 /// the end.
 pub const CHANGE: i64 = 12;
 pub const CALM: i64 = 40;
-pub const SILENCE: i64 = 90;
-pub const END: i64 = 110;
+pub const SILENCE: i64 = 110;
+pub const END: i64 = 130;
 
 /// One life of the process.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ pub fn of(seed: u64) -> Scenario {
     pipeline.stream.shards = Bounds::pinned(ShardCount(shards));
     let consumer = &mut pipeline.consumers[0];
     consumer.parallelization_factor = Bounds::pinned(ParallelizationFactor(factor));
-    consumer.batch_size = Bounds::pinned(BatchSize(rng.pick(&[50, 200, 1000])));
+    consumer.batch_size = Bounds::pinned(BatchSize(rng.pick(&[200, 500, 1000])));
     consumer.maximum_batching_window_seconds = rng.pick(&[0, 0, 0, 5, 60]);
     if kind == Kind::Tumbling {
         consumer.tumbling_window_seconds = rng.pick(&[30, 120]);
@@ -130,8 +130,8 @@ fn world(rng: &mut Rng, kind: Kind, shards: u32) -> World {
     let mut function = FunctionModel {
         timeout_seconds: rng.pick(&[15, 60]),
         memory_mb: 256,
-        startup_ms: rng.range(2, 200) as u32,
-        per_record_us: rng.range(10, 500) as u32,
+        startup_ms: rng.range(2, 20) as u32,
+        per_record_us: rng.range(10, 200) as u32,
         ..FunctionModel::default()
     };
     let mut producer = (rng.range(20, 400) as f64 * f64::from(shards), rng.range(100, 900) as u32, 0.0);
@@ -172,7 +172,8 @@ fn world(rng: &mut Rng, kind: Kind, shards: u32) -> World {
     if kind != Kind::ThrottledPollers {
         world.external_consumers.clear();
     }
-    let point = |minute: i64, records_per_second: f64| RatePoint { at_seconds: (minute * 60) as u32, records_per_second };
+    let point =
+        |minute: i64, records_per_second: f64| RatePoint { at_seconds: (minute * 60) as u32, records_per_second };
     world.producers = vec![Producer::Rate {
         stream: STREAM.into(),
         record_bytes: producer.1,
@@ -203,7 +204,9 @@ fn lives(rng: &mut Rng, seed: u64, calm: jiff::Timestamp) -> Vec<Life> {
         if crash.which == Which::All {
             crash.index = rng.range(0, 600) as u64;
         }
-        let placed = |rng: &mut Rng| (rng.range(0, 5) as u64, rng.pick(&[Fault::LostAfter, Fault::ServerErrorAfter, Fault::Throttled]));
+        let placed = |rng: &mut Rng| {
+            (rng.range(0, 5) as u64, rng.pick(&[Fault::LostAfter, Fault::ServerErrorAfter, Fault::Throttled]))
+        };
         Life {
             apply: rng.chance(0.4),
             faults: Faults {

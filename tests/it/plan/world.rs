@@ -6,9 +6,9 @@ use alleycat_operator::{
     cost::PriceSheet,
     memory::RefusedMove,
     model::{
-        BatchSize, BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, FanOutFacts, FunctionFacts, Hours, IndexFacts,
-        LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, ShardCount, StreamFacts, StreamMode,
-        TableFacts,
+        BatchSize, BillingMode, Bounds, CapacityFacts, CapacityUnits, Facts, FanOutFacts, FunctionFacts, Hours,
+        IndexFacts, LifecycleStatus, MappingFacts, MappingState, ParallelizationFactor, ShardCount, StreamFacts,
+        StreamMode, TableFacts,
     },
     plan::{self, Input, MappingChange, Plan, Step, fan_out::Evidence},
     scale::Targets,
