@@ -143,6 +143,11 @@ pub struct TableAccess {
     /// Milliseconds of one request.
     #[serde(default = "default_latency")]
     pub latency_ms: u32,
+    /// With `per: record`: so many records share one request, which consumes for all of them and is refused or
+    /// admitted as a whole. BatchWriteItem takes 25; more make a long simulation cheaper.
+    #[serde(default = "default_records")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub records_per_request: u32,
     /// The requests, in order.
     pub operations: Vec<Operation>,
 }
@@ -197,6 +202,10 @@ pub enum OperationKind {
 
 fn default_latency() -> u32 {
     5
+}
+
+fn default_records() -> u32 {
+    1
 }
 
 fn default_pass_share() -> f64 {

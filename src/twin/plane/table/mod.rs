@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TableConfig;
 use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
 use super::totals::TableTotals;
+use super::view::SinkView;
 pub(super) use bucket::Bucket;
 use lane::Lane;
 pub use lane::ThrottleCause;
@@ -120,6 +121,8 @@ pub(super) struct Demand {
     pub api: Api,
     /// Item size in bytes.
     pub bytes: u64,
+    /// How many such items.
+    pub records: u64,
     /// Its partition key; `None`: one that is never hot.
     pub key: Option<u64>,
     /// What it takes when it is admitted, in milliseconds.
@@ -242,6 +245,19 @@ impl Table {
         (self.indexes.values().fold(own, add), own)
     }
 
+    /// The table (without a name) and its indexes as they stand.
+    pub(super) fn sinks(&self) -> impl Iterator<Item = (Option<String>, SinkView)> {
+        let on_demand = self.on_demand;
+        let units = move |lane: &Lane| if on_demand { 0 } else { lane.units };
+        let view = move |resource: &Resource| SinkView {
+            write: units(&resource.write),
+            read: units(&resource.read),
+            on_demand,
+        };
+        let indexes = self.indexes.iter().map(move |(name, index)| (Some(name.clone()), view(index)));
+        std::iter::once((None, view(&self.own))).chain(indexes)
+    }
+
     /// A simulated function makes a request; `true` when it was admitted and consumed.
     pub(super) fn request(
         &mut self,
@@ -251,9 +267,9 @@ impl Table {
         totals: &mut TableTotals,
     ) -> bool {
         let write = demand.api != Api::GetItem;
-        let item = demand.bytes.div_ceil(1_024).max(1) * 1_000;
+        let item = demand.bytes.div_ceil(1_024).max(1) * 1_000 * demand.records;
         // Eventually consistent: half a unit per 4 KB.
-        let read = demand.bytes.div_ceil(4_096).max(1) * 500;
+        let read = demand.bytes.div_ceil(4_096).max(1) * 500 * demand.records;
         let milli_units = if write { item * (1 + u64::from(self.lsis)) } else { read };
         let draw = Draw { write, milli_units, key: demand.key, indexes: Indexes::All(item) };
         let admitted = self.draw(draw, now, metrics, totals).is_ok();
@@ -335,7 +351,7 @@ mod tests {
     /// How many writes of this size are admitted at one moment.
     fn admitted(table: &mut Table, bytes: u64, key: impl Fn(u64) -> u64, now: i64) -> (u64, TableTotals) {
         let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
-        let demand = |n| Demand { api: Api::PutItem, bytes, key: Some(key(n)), latency_ms: 5 };
+        let demand = |n| Demand { api: Api::PutItem, bytes, records: 1, key: Some(key(n)), latency_ms: 5 };
         let count = (0..100_000).take_while(|n| table.request(demand(*n), now, &mut metrics, &mut totals)).count();
         (count as u64, totals)
     }
