@@ -5,6 +5,9 @@
 
 pub mod baselines;
 mod cell;
+pub mod clairvoyant;
+pub mod demand;
+pub mod elasticity;
 mod measure;
 mod minute;
 mod policy;

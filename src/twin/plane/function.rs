@@ -322,7 +322,7 @@ impl Invocation {
 }
 
 /// The request that an operation makes for so many records of a group.
-pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32, records: u32) -> Demand {
+pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32, records: u32) -> Demand<'_> {
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in operation.key.bytes() {
         key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -337,5 +337,6 @@ pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32, records
         OperationKind::Update => Api::UpdateItem,
     };
     let key = (!operation.key_per_record).then_some(key);
-    Demand { api, bytes: operation.item_bytes, records: records.into(), key, latency_ms }
+    let shares = &operation.index_percent;
+    Demand { api, bytes: operation.item_bytes, records: records.into(), key, latency_ms, shares }
 }

@@ -158,7 +158,7 @@ pub struct TableTotals {
 }
 
 impl TableTotals {
-    pub(super) fn count(&mut self, write: bool, cause: ThrottleCause) {
+    pub(super) fn count(&mut self, write: bool, cause: ThrottleCause, items: u64) {
         let counter = match (cause, write) {
             (ThrottleCause::ProvisionedThroughput, true) => &mut self.provisioned_write_throttles,
             (ThrottleCause::ProvisionedThroughput, false) => &mut self.provisioned_read_throttles,
@@ -167,6 +167,6 @@ impl TableTotals {
             (ThrottleCause::AccountLimit, _) => &mut self.account_limit_throttles,
             (ThrottleCause::MaxOnDemandThroughput, _) => &mut self.maximum_throttles,
         };
-        *counter += 1;
+        *counter += items;
     }
 }

@@ -1,6 +1,8 @@
 //! The part of a world file that says how a Lambda function behaves: its settings, what one invocation costs and
 //! asks of tables, and how that changes with time. Pure data; the plane plays it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -186,6 +188,10 @@ pub struct Operation {
     #[serde(default)]
     #[schemars(range(min = 0, max = 409_600))]
     pub bytes_per_racer: u64,
+    /// Of the items written, how many in a hundred carry the key of this global secondary index, 0 to 100: a sparse
+    /// index holds only those. An index that is not named holds all.
+    #[serde(default)]
+    pub index_percent: BTreeMap<String, u32>,
 }
 
 /// The kind of a request.

@@ -40,7 +40,7 @@ impl Producer {
         match self {
             Self::Racers { .. } | Self::Rate { .. } => self.clone(),
             Self::Trace {
-                stream, record_bytes, rows, seconds_per_row, start_seconds, peak_records_per_second, ..
+                stream, record_bytes, rows, seconds_per_row, start_seconds, ramp, peak_records_per_second, ..
             } => {
                 let greatest = rows.iter().copied().fold(0.0, f64::max);
                 let scale = if greatest > 0.0 { peak_records_per_second / greatest } else { 0.0 };
@@ -50,8 +50,11 @@ impl Producer {
                 };
                 let mut points: Vec<RatePoint> = (0..).zip(rows).map(point).collect();
                 let end = start_seconds.saturating_add((rows.len() as u32).saturating_mul(*seconds_per_row));
+                // After the last row nothing comes; until there its rate stays.
+                let last = points.last().map_or(0.0, |point| point.records_per_second);
+                points.push(RatePoint { at_seconds: end, records_per_second: last });
                 points.push(RatePoint { at_seconds: end, records_per_second: 0.0 });
-                rate(stream, *record_bytes, points, false)
+                rate(stream, *record_bytes, points, *ramp)
             }
             Self::Wave { stream, record_bytes, low, high, period_seconds, start_seconds, periods } => {
                 let pieces = PIECES.saturating_mul(*periods);
