@@ -16,6 +16,7 @@ mod sizes;
 mod stage;
 mod timeline;
 mod trace;
+mod yardstick;
 
 pub use cell::{Cell, Diagnosed, Run, play_all};
 pub use measure::{Cost, Measures, Records, ViolationMinutes, mean};
@@ -25,3 +26,4 @@ pub use sizes::{Sizes, first_hour};
 pub use stage::{Stage, broken, meters, on_virtual_time};
 pub use timeline::{Event, EventKind, Teller};
 pub use trace::{Trace, trace_world};
+pub use yardstick::demand_of;
