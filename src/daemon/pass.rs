@@ -93,6 +93,7 @@ pub(super) async fn pass(
     let now = aws.clock().now();
     scale::learn(memory, pipeline, policy, facts, signals, now);
     report.findings = diagnose::diagnose(pipeline, policy, facts, signals);
+    scale::discount(&mut report.findings, memory, policy, now);
     report.sizing = scale::size(pipeline, policy, facts, signals, &report.findings, memory, now);
     let input = plan::Input {
         pipeline,

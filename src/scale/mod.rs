@@ -18,6 +18,7 @@ mod size;
 mod stream;
 mod targets;
 
+pub use guards::discount;
 pub use learn::learn;
 pub use ledger::{
     COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,
