@@ -40,3 +40,5 @@ mod properties;
 mod scene;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trend_tests;

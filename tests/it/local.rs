@@ -155,7 +155,8 @@ fn data_is_kept_when_the_server_ends() {
     let table = r#"{"TableName":"tab","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"BillingMode":"PAY_PER_REQUEST",
         "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}]}"#;
     assert!(aws.json("DynamoDB_20120810.CreateTable", table).contains("200 OK"));
-    while !aws.json("DynamoDB_20120810.DescribeTable", r#"{"TableName":"tab"}"#).contains(r#""TableStatus":"ACTIVE""#) {}
+    while !aws.json("DynamoDB_20120810.DescribeTable", r#"{"TableName":"tab"}"#).contains(r#""TableStatus":"ACTIVE""#) {
+    }
     let before = fs::read(&state).unwrap();
     let put = aws.json("DynamoDB_20120810.PutItem", r#"{"TableName":"tab","Item":{"id":{"S":"kept"}}}"#);
     assert!(put.contains("200 OK"), "{put}");
