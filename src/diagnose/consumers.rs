@@ -13,7 +13,7 @@ use super::{
     symptoms,
     thresholds::{
         ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, LATELY, OTHERS, RETENTION_ACT, RETENTION_WARN, STUCK,
-        TIMEOUT_SHARE,
+        TIMEOUT_SHARE, WILL_DROP,
     },
 };
 use crate::{
@@ -89,10 +89,7 @@ pub(super) fn rules(
     if stopped {
         return;
     }
-    let missing = went_missing(&own.invocations, &view.signals.stream.get_records, view.signals.newest_expected);
-    if missing && mapping.state == MappingState::Enabled {
-        answer.cause(blind(&consumer.resource, "What the function does"));
-    }
+    missing(view, answer, &consumer);
     if !of_function(view, answer, &consumer) {
         lag::rules(view, answer, &consumer);
     }
@@ -242,6 +239,9 @@ fn dropped(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     let dropped = sum(&consumer.own.dropped_events, newest, 3);
     let undelivered = sum(&consumer.own.destination_failures, newest, 3);
     if dropped <= 0.0 && undelivered <= 0.0 {
+        if let Some(finding) = will_drop(view, consumer) {
+            answer.effect(finding);
+        }
         return;
     }
     let what = if dropped > 0.0 {
@@ -268,6 +268,24 @@ fn dropped(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
         ])
         .person(person),
     );
+}
+
+/// Records that will soon be older than the mapping's maximum. An effect, as when they are.
+fn will_drop(view: &View<'_>, consumer: &Consumer<'_>) -> Option<Finding> {
+    let maximum = f64::from(u32::try_from(consumer.mapping.maximum_record_age_seconds).ok().filter(|most| *most > 0)?);
+    let (age, slope) = (consumer.load.age_seconds, consumer.load.age_slope);
+    let left = (maximum - age).max(0.0) / slope;
+    if !consumer.load.lagging || slope <= 0.0 || left >= WILL_DROP.value {
+        return None;
+    }
+    let resource = &consumer.resource;
+    let summary = format!("{resource} is {age:.0} s behind and gives up records of {maximum:.0} s: in {left:.0} s.");
+    let remedy = "None: the maximum age is the spec's.";
+    let finding =
+        Finding::new(Diagnosis::RecordsDropped, Severity::Warning, resource.clone(), summary, remedy.to_owned())
+            .with(vec![evidence("seconds until records are given up", left, Some(WILL_DROP.value))])
+            .leads_to("records are given up", view.signals.observed_at, Some(left));
+    Some(finding.person("Raise maximumRecordAge until the lag is gone."))
 }
 
 /// What the function's metrics say; whether it fails, times out or is refused.
@@ -301,6 +319,24 @@ fn of_function(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) ->
         }
     }
     failing
+}
+
+/// What came with each minute of work and comes no more, although the work goes on.
+fn missing(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
+    let (own, stream) = (consumer.own, &view.signals.stream);
+    let missed = |signal, work| went_missing(signal, work, view.signals.newest_expected);
+    if consumer.mapping.state != MappingState::Enabled {
+        return;
+    }
+    if missed(&own.invocations, &stream.get_records) {
+        answer.cause(blind(&consumer.resource, "What the function does"));
+    } else if missed(&own.iterator_age_ms, &own.invocations) || missed(&own.duration_avg_ms, &own.invocations) {
+        answer.cause(blind(&consumer.resource, "The age of what the function is given, or the time it takes,"));
+    }
+    if consumer.mapping.source_arn == consumer.stream.arn && missed(&stream.get_records, &own.invocations) {
+        let id = ResourceId::Stream(consumer.stream.name.clone());
+        answer.cause(blind(&id, "What is read"));
+    }
 }
 
 /// Failures that are few, but go on. Of a consumer that lags only what fails now is said: it must not keep from it
@@ -446,9 +482,10 @@ fn faults(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
     let resource = &consumer.resource;
     let blocked = is_blocked(view, load, consumer.own);
     let alone = consumer.estimate.slots == 1;
-    // Readers stop behind a batch that waits for long: then the others say nothing any more, but they did before.
-    let minutes = if alone { 3 } else { failing_minutes(&consumer.own.errors, newest).max(3) };
-    let over = |signal| sum(signal, newest, minutes);
+    // Readers stop behind a batch that waits for long, and others may be caught later: what tells one batch from the
+    // function are the first whole minutes of the failures.
+    let ago = if alone { 0 } else { (failing_minutes(&consumer.own.errors, newest) - 3).max(0) };
+    let over = |signal| sum(signal, newest, ago + 3) - sum(signal, newest, ago);
     let (invocations, errors) = (over(&consumer.own.invocations), over(&consumer.own.errors));
     // What succeeds must be able to carry the share of the slots that are not blocked, or it is not only one of them.
     let share = 1.0 - 1.0 / f64::from(consumer.estimate.slots.max(1));

@@ -1,10 +1,12 @@
 //! A consumer lags, or soon will, and is neither refused nor failing nor timing out: why.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     Confidence, Diagnosis, Finding, Severity,
     consumers::{Consumer, changed, shared},
     rules::{Answer, View, evidence},
-    series::{busy_minutes, newest, sum},
+    series::{busy_minutes, newest, quantile, sum},
     thresholds::{
         BUSY, CATCHING_UP, CREEPING, FULL_VCPU_MB, LATELY, NEARLY_FULL, NOT_INVOKED, OWN_WORK, SETTLING, SLOWER,
     },
@@ -31,6 +33,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         {
             short(view, answer, consumer, busy, &new);
         }
+        slowed(view, answer, consumer, &new);
         return;
     }
     let slower = slower(consumer);
@@ -120,6 +123,47 @@ fn slower(consumer: &Consumer<'_>) -> Option<f64> {
     let times = consumer.load.duration_avg_ms? / full;
     (times.is_finite() && times >= SLOWER.value).then_some(times)
 }
+
+/// Batches take longer than before and the function has a part of a vCPU: said before it lags.
+fn slowed(
+    view: &View<'_>,
+    answer: &mut Answer,
+    consumer: &Consumer<'_>,
+    new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
+) {
+    let (own, incoming) = (consumer.own, &view.signals.stream.incoming_records);
+    let recent = view.signals.newest_expected - SignedDuration::from_mins(SETTLING.value as i64);
+    let minute = |at: Timestamp, invocations: f64| {
+        let records = incoming.at(at).filter(|count| *count > 0.0)? / invocations;
+        Some((at, records, own.duration_avg_ms.at(at).filter(|ms| *ms > 0.0)?))
+    };
+    let working = own.invocations.points.iter().filter(|point| point.value > 0.0);
+    let minutes: Vec<(Timestamp, f64, f64)> = working.filter_map(|point| minute(point.at, point.value)).collect();
+    let before = |value: fn(&(Timestamp, f64, f64)) -> f64| {
+        let past: Vec<f64> = minutes.iter().filter(|minute| minute.0 < recent).map(value).collect();
+        (past.len() >= KNOWN_MINUTES).then(|| quantile(past, QUICKER)).flatten()
+    };
+    let (Some((_, records, ms)), Some(few), Some(quick)) = (minutes.last(), before(|it| it.1), before(|it| it.2))
+    else {
+        return;
+    };
+    // A larger batch may take as much longer as it is larger.
+    let times = ms / (quick * (records / few).max(1.0));
+    let Some((.., memory)) = compute(consumer).filter(|_| times >= SLOWER.value) else { return };
+    if answer.has(Diagnosis::ComputeBound) {
+        return;
+    }
+    let why = format!("and its batches take {times:.1} times as long as before, on {memory} MB, a part of a vCPU");
+    let finding =
+        new(Diagnosis::ComputeBound, Severity::Warning, &why, "None: the operator changes no function.".to_owned());
+    let person = "If its memory was lowered, or it computes more than before: more memory brings more of a vCPU.";
+    answer.soon(shared(view, consumer, finding.sure(Confidence::Low).person(person)));
+}
+
+/// Minutes of work that make a before.
+const KNOWN_MINUTES: usize = 5;
+/// Share of the minutes before that were quicker than what now is compared with: slow ones soon are among them.
+const QUICKER: f64 = 0.25;
 
 /// Some slots have all the work, and it takes longer than it did.
 fn slow(times: f64, new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding) -> Finding {

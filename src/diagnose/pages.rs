@@ -9,10 +9,10 @@ use super::{
     Diagnosis, Threshold,
     thresholds::{
         ACCOUNT_NEAR, BLOCKED_SLOPE, BUSY, CATCHING_UP, CHEAPER, CREDIT_LOW, CREEPING, FADING_BELOW, FADING_LEFT,
-        FAILING_CALLS, FAILING_CALLS_CRITICAL, FAULTY, FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_SKEW,
-        INDEX_HOLDS, LATELY, MANY_READERS, NEAR_TOP, NEARLY_FULL, NOT_INVOKED, OTHERS, OVER, OWN_WORK, PACKING_ROOM,
-        READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING, SHARD_READS, SILENT_FLOOR, SILENT_SHARE,
-        SLOWER, STRAIGHT, STUCK, SURE_HISTORY, TIMEOUT_SHARE,
+        FAILING_CALLS, FAILING_CALLS_CRITICAL, FAULTY, FITTING_SHARE, FULL_VCPU_MB, HISTORY, HOT_BELOW, HOT_REJECTED,
+        HOT_SKEW, HOT_TAKEN, INDEX_HOLDS, LATELY, MANY_READERS, NEAR_TOP, NEARLY_FULL, NOT_INVOKED, OTHERS, OVER,
+        OWN_WORK, PACKING_ROOM, READ_NEAR, READS_FAILING, RETENTION_ACT, RETENTION_WARN, SETTLING, SHARD_READS,
+        SILENT_FLOOR, SILENT_SHARE, SLOWER, STRAIGHT, STUCK, SURE_HISTORY, TIMEOUT_SHARE, WILL_DROP,
     },
 };
 
@@ -98,7 +98,7 @@ pub static PAGES: [Page; 31] = [
         seen: "WriteProvisionedThroughputExceeded while the stream as a whole has room; with shard-level metrics the shard that is far above the mean.",
         why: "A partition key lives on one shard, and a shard takes 1,000 records/s and 1 MiB/s. UpdateShardCount splits all shards evenly and cannot part a single key.",
         remedy: "Spread the partition keys. Where a hot shard holds several keys, SplitShard parts them. Shard-level metrics name the shard.",
-        thresholds: &[HOT_BELOW, HOT_SKEW],
+        thresholds: &[HOT_BELOW, HOT_REJECTED, HOT_TAKEN, HOT_SKEW],
         policy: &["rejectingRatio", "shardRaiseUtilization"],
         source: "Kinesis developer guide, How do I size a stream; Resharding strategies",
     },
@@ -295,10 +295,10 @@ pub static PAGES: [Page; 31] = [
     Page {
         code: Diagnosis::RecordsDropped,
         title: "Records are given up",
-        seen: "DroppedEventCount of the mapping or DestinationDeliveryFailures of the function.",
+        seen: "DroppedEventCount of the mapping or DestinationDeliveryFailures of the function; or an age that grows and soon reaches the mapping's maximum.",
         why: "After maximumRetryAttempts or maximumRecordAge Lambda goes on without the records. Without a working destination they are lost.",
         remedy: "Cure what fails; set or repair the on-failure destination.",
-        thresholds: &[],
+        thresholds: &[WILL_DROP],
         policy: &[],
         source: "Lambda developer guide, Event source mapping metrics",
     },

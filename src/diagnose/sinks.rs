@@ -115,8 +115,10 @@ fn capacity(
         let finding = shortage(view, part, load, numbers, on_demand);
         if load.write_throttles > 0.0 {
             throttled = Some(finding.diagnosis);
+            answer.cause(finding);
+        } else {
+            answer.soon(finding);
         }
-        answer.cause(finding);
     }
     let left = estimate.and_then(|sink| spent(sink.read_burst_seconds));
     if load.read_throttles > 0.0 || left.is_some() {
@@ -134,13 +136,9 @@ fn capacity(
             }
         };
         let summary = format!("{resource} consumes {:.0} of {read:.0} read units/s and {effect}.", load.read);
-        answer.cause(
-            Finding::new(Diagnosis::SinkReadShort, severity, resource.clone(), summary, remedy).with(vec![evidence(
-                "read throttle events, 3 min",
-                load.read_throttles,
-                Some(0.0),
-            )]),
-        );
+        let finding = Finding::new(Diagnosis::SinkReadShort, severity, resource.clone(), summary, remedy)
+            .with(vec![evidence("read throttle events, 3 min", load.read_throttles, Some(0.0))]);
+        if severity == Severity::Critical { answer.cause(finding) } else { answer.soon(finding) }
     }
     throttled
 }

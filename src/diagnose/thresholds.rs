@@ -28,6 +28,24 @@ pub(super) const HOT_BELOW: Threshold = threshold(
     "share of the stream's limit",
     "Ours, checked on the labelled worlds: with rejections below it, at least one shard has room (Kinesis developer guide, hot shards).",
 );
+pub(super) const HOT_REJECTED: Threshold = threshold(
+    "hotShardRejected",
+    0.1,
+    "share of the records",
+    "Ours: bursts within a second reject less where the minute has room.",
+);
+pub(super) const HOT_TAKEN: Threshold = threshold(
+    "hotShardTaken",
+    0.8,
+    "share of the stream's limit that is accepted",
+    "Ours: a load that is spread evenly is rejected only where all shards are full.",
+);
+pub(super) const WILL_DROP: Threshold = threshold(
+    "willDrop",
+    600.0,
+    "seconds until records reach the mapping's maximum age",
+    "Ours: time for a person to lengthen it.",
+);
 pub(super) const HOT_SKEW: Threshold = threshold(
     "hotShardSkew",
     1.5,
@@ -196,8 +214,11 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 40] = [
+pub const ALL: [Threshold; 43] = [
     HOT_BELOW,
+    HOT_REJECTED,
+    HOT_TAKEN,
+    WILL_DROP,
     HOT_SKEW,
     PACKING_ROOM,
     FAILING_CALLS,

@@ -159,3 +159,61 @@ fn what_is_published_with_work_only_is_missed_with_work() {
     });
     assert!(!rarely.codes().contains(&Blind), "it writes now and then");
 }
+
+#[test]
+fn much_is_rejected_while_the_stream_has_room() {
+    // Two shards take 1,200 records/s and reject so many: a load that is spread evenly would fill both first.
+    let rejects = |rejected: f64| {
+        move |scene: &mut Scene| {
+            scene.signals.stream.incoming_records = steady(1_200.0 * 60.0);
+            scene.signals.stream.rejected_records = steady(rejected * 60.0);
+        }
+    };
+    // Of 1,333 a tenth.
+    sides(
+        HotShard,
+        |scene| {
+            rejects(130.0)(scene);
+            scene.signals.stream.incoming_records = steady(1_300.0 * 60.0);
+        },
+        rejects(320.0),
+    );
+    let full = Scene::with(|scene| {
+        rejects(320.0)(scene);
+        scene.signals.stream.incoming_records = steady(1_700.0 * 60.0);
+    });
+    assert!(full.codes().contains(&IngestShort) && !full.codes().contains(&HotShard));
+}
+
+#[test]
+fn what_is_so_comes_before_what_will_be() {
+    let scene = Scene::with(|scene| {
+        scene.signals.stream.incoming_records = steady(1_600.0 * 60.0);
+        scene.signals.stream.get_records_success = steady(0.5);
+    });
+    assert_eq!(scene.codes(), [ReadsFailing, IngestShort]);
+}
+
+#[test]
+fn records_that_will_soon_be_too_old() {
+    // A minute's age is the most, and it grows: 30 s in 9 or in 11 minutes.
+    let grows = |slope: f64| {
+        move |scene: &mut Scene| {
+            scene.mapping().maximum_record_age_seconds = 60;
+            scene.lag(30.0, slope);
+        }
+    };
+    sides(RecordsDropped, grows(0.045), grows(0.055));
+}
+
+#[test]
+fn a_function_that_became_slower_on_a_part_of_a_vcpu() {
+    let takes = |ms: f64, memory: u32| {
+        move |scene: &mut Scene| {
+            scene.function().memory_mb = memory;
+            scene.consumer().duration_avg_ms = lately(100.0, 4, ms);
+        }
+    };
+    sides(ComputeBound, takes(140.0, 512), takes(160.0, 512));
+    sides(ComputeBound, takes(160.0, 1769), takes(160.0, 1024));
+}

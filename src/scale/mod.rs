@@ -7,6 +7,7 @@
 
 mod consumers;
 mod cycle;
+mod decide;
 mod guards;
 mod learn;
 mod ledger;
@@ -16,6 +17,7 @@ mod size;
 mod stream;
 mod targets;
 
+pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
     COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,
