@@ -78,7 +78,7 @@ fn values(step: &Step) -> Vec<ExpectedValue> {
         values.push(ExpectedValue { resource: resource.clone(), field: field.to_owned(), value, seen: None });
     };
     match step {
-        Step::UpdateShardCount { stream, to, .. } => {
+        Step::UpdateShardCount { stream, to, .. } | Step::SplitShard { stream, to, .. } => {
             add(&ResourceId::Stream(stream.clone()), "shards", to.get().into());
         }
         Step::UpdateMapping(change) => {

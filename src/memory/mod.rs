@@ -14,6 +14,6 @@ pub use inputs::{Inputs, LARGEST_PACKET, PackError, fingerprint};
 pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
-    Attempt, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, ReshardLedger, SinkSample,
-    StreamSeen,
+    Attempt, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, ReshardLedger, Season,
+    SinkSample, StreamSeen,
 };

@@ -5,9 +5,11 @@
 //! shard target is at most double and at least half of the live count; nothing is lowered on missing
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
+mod break_glass;
 mod consumers;
 mod cycle;
 mod decide;
+mod forecast;
 mod guards;
 mod learn;
 mod ledger;
@@ -20,11 +22,14 @@ mod targets;
 pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
-    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,
+    reshards_used,
 };
 pub use size::size;
-pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
+pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
+#[cfg(test)]
+mod forecast_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]

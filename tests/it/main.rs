@@ -31,6 +31,7 @@ mod plan;
 mod plane;
 mod report;
 mod service;
+mod simulate;
 mod spec;
 mod status;
 mod storm;

@@ -150,6 +150,7 @@ fn wanted(targets: &Targets) -> Vec<String> {
     if let Some(shards) = &targets.shards {
         lines.push(format!("shards {}: {}", shards.value.get(), shards.reason));
     }
+    lines.extend(targets.split.iter().map(|split| format!("split {}: {}", split.value.shard, split.reason)));
     for (name, consumer) in &targets.consumers {
         if let Some(factor) = &consumer.parallelization_factor {
             lines.push(format!("mapping/{name} parallelizationFactor {}: {}", factor.value.get(), factor.reason));
