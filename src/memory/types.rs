@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    diagnose::Finding,
-    model::{Failure, ResourceId, ShardCount},
+    model::{Failure, ShardCount},
     plan::Step,
-    scale::{Hold, Term},
 };
 
 /// Everything remembered of one pipeline.
@@ -190,22 +188,4 @@ pub enum IntentState {
         /// Why.
         failure: Failure,
     },
-}
-
-/// One cycle's decision: what was seen, concluded and done. Only cycles that change something are stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Decision {
-    /// Ascending number inside the store.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The findings.
-    pub findings: Vec<Finding>,
-    /// The formula terms.
-    pub terms: Vec<Term>,
-    /// What was held back.
-    pub holds: Vec<Hold>,
-    /// What was done, in words, by resource.
-    pub actions: Vec<(ResourceId, String)>,
 }

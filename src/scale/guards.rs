@@ -77,7 +77,7 @@ impl Frozen {
 
 /// Drops what the signals seem to say and the memory explains: just after a reshard the minutes seen are those of the
 /// old shards, and rejections that were right for them look like a hot shard among the new ones.
-pub fn discount(findings: &mut Vec<Finding>, memory: &Memory, policy: &ScalingPolicy, now: Timestamp) {
+pub(super) fn discount(findings: &mut Vec<Finding>, memory: &Memory, policy: &ScalingPolicy, now: Timestamp) {
     // Three minutes decide on a hot shard; all of them must lie behind the change.
     let seen_after = SignedDuration::from_secs(i64::from(policy.metric_delay_seconds)) + SignedDuration::from_mins(4);
     let resharded = memory.last_change.get(SHARDS).is_some_and(|at| now < *at + seen_after);

@@ -18,6 +18,7 @@ mod diagnose;
 mod docs;
 mod emulators;
 mod fuzz;
+mod history;
 mod house;
 mod iam;
 mod incidents;

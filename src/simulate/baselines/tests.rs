@@ -25,6 +25,7 @@ impl Bench {
             status: LifecycleStatus::Active,
             mode: StreamMode::Provisioned,
             open_shards: ShardCount(shards),
+            shards: Vec::new(),
             retention: Hours(24),
             encryption_key: None,
             shard_level_metrics: Vec::new(),
