@@ -25,6 +25,7 @@ pub mod progress;
 pub mod render;
 pub mod serve;
 pub mod signals;
+pub mod simulate;
 pub mod source;
 pub mod status;
 pub mod target;
@@ -71,6 +72,8 @@ enum Command {
     Daemon(daemon::DaemonArgs),
     /// Watch the Alleycat pipeline fall over, and then the operator keep it up; needs no AWS account.
     Demo(demo::DemoArgs),
+    /// Play days of a pipeline in seconds, with the operator and with other policies.
+    Simulate(Box<simulate::SimulateArgs>),
     /// Serve the simulated AWS on a local port to any AWS client.
     Local(serve::LocalArgs),
     /// Print the IAM policy a command needs.
@@ -116,6 +119,7 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Explain(args) => explain::run(console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),
+        Command::Simulate(args) => simulate::run(globals, console, args),
         Command::Local(args) => serve::run(globals, console, args),
         Command::IamPolicy(args) => iam_policy::run(console, args),
         Command::Version => version::run(console),

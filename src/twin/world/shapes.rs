@@ -10,6 +10,31 @@ pub(super) const MOST_ROWS: usize = 100_000;
 const PIECES: u32 = 48;
 
 impl Producer {
+    /// Seconds after the world's start at which its records end; `None` when they never do.
+    pub fn ends_seconds(&self) -> Option<u64> {
+        match self.as_rate() {
+            Self::Racers { start_seconds, races, race_seconds, gap_seconds, .. } => {
+                Some(u64::from(start_seconds) + u64::from(races) * (u64::from(race_seconds) + u64::from(gap_seconds)))
+            }
+            Self::Rate { points, .. } => {
+                let last = points.last()?;
+                (last.records_per_second <= 0.0).then_some(last.at_seconds.into())
+            }
+            // `as_rate` has made rates of them.
+            Self::Trace { .. } | Self::Wave { .. } => None,
+        }
+    }
+
+    /// Bytes of each record with its partition key.
+    pub fn record_bytes(&self) -> u32 {
+        match self {
+            Self::Racers { record_bytes, .. }
+            | Self::Rate { record_bytes, .. }
+            | Self::Trace { record_bytes, .. }
+            | Self::Wave { record_bytes, .. } => *record_bytes,
+        }
+    }
+
     /// The same traffic as a rate over time; racers stay what they are.
     pub(in crate::twin) fn as_rate(&self) -> Self {
         match self {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TableConfig;
 use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
 use super::totals::TableTotals;
+use super::view::SinkView;
 pub(super) use bucket::Bucket;
 use lane::Lane;
 pub use lane::ThrottleCause;
@@ -252,6 +253,19 @@ impl Table {
         let own = (self.own.read.units, self.own.write.units);
         let add = |sum: (u64, u64), index: &Resource| (sum.0 + index.read.units, sum.1 + index.write.units);
         (self.indexes.values().fold(own, add), own)
+    }
+
+    /// The table (without a name) and its indexes as they stand.
+    pub(super) fn sinks(&self) -> impl Iterator<Item = (Option<String>, SinkView)> {
+        let on_demand = self.on_demand;
+        let units = move |lane: &Lane| if on_demand { 0 } else { lane.units };
+        let view = move |resource: &Resource| SinkView {
+            write: units(&resource.write),
+            read: units(&resource.read),
+            on_demand,
+        };
+        let indexes = self.indexes.iter().map(move |(name, index)| (Some(name.clone()), view(index)));
+        std::iter::once((None, view(&self.own))).chain(indexes)
     }
 
     /// A simulated function makes a request; `true` when it was admitted and consumed.
