@@ -144,12 +144,16 @@ impl Run {
     }
 }
 
+/// Whether a minute missed the objective: by its age, by its rejections.
+pub(super) fn violates(minute: &Minute, objective: SignedDuration) -> (bool, bool) {
+    let old = minute.max_age_ms > objective.as_secs_f64() * 1_000.0;
+    (old, minute.rejected as f64 > REJECTED_SHARE * minute.offered as f64)
+}
+
 fn violations(minutes: &[&Minute], objective: SignedDuration) -> ViolationMinutes {
-    let objective_ms = objective.as_secs_f64() * 1_000.0;
     let mut found = ViolationMinutes::default();
     for minute in minutes {
-        let old = minute.max_age_ms > objective_ms;
-        let rejected = minute.rejected as f64 > REJECTED_SHARE * minute.offered as f64;
+        let (old, rejected) = violates(minute, objective);
         found.iterator_age += u64::from(old);
         found.rejected += u64::from(rejected);
         found.total += u64::from(old || rejected);
