@@ -11,5 +11,5 @@ pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
     Attempt, Decision, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, ReshardLedger,
-    SinkSample, StreamSeen,
+    Season, SinkSample, StreamSeen,
 };

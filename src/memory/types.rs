@@ -34,8 +34,19 @@ pub struct Memory {
     pub last_change: BTreeMap<String, Timestamp>,
     /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
     pub drained_since: Option<Timestamp>,
+    /// What came in at each time of the last weeks.
+    #[serde(default)]
+    pub season: Season,
     /// What the daemon last did to a resource (by its printed name) that has not led to the wanted state yet.
     pub attempts: BTreeMap<String, Attempt>,
+}
+
+/// The highest offered load of each quarter of an hour, for some weeks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Season {
+    /// By days since the epoch (UTC): records/s of the 96 quarters of an hour; none where nothing was seen.
+    pub days: BTreeMap<i64, Vec<Option<u32>>>,
 }
 
 /// The last step tried on a resource that still wants a change. Keeps the daemon from repeating a call every minute
@@ -69,6 +80,7 @@ impl Memory {
             slot_rates: BTreeMap::new(),
             last_change: BTreeMap::new(),
             drained_since: None,
+            season: Season::default(),
             attempts: BTreeMap::new(),
         }
     }

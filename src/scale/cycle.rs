@@ -15,7 +15,7 @@ use crate::{
 use super::{
     Sizing,
     consumers::{self, ConsumerDemand, ConsumerInputs},
-    guards::hold,
+    guards::{Frozen, hold},
     model::{SinkInputs, invocations_per_second},
     sinks::{self, Room, Sink},
 };
@@ -48,6 +48,8 @@ pub(super) struct Cycle<'a> {
     pub(super) sinks: Vec<Sink<'a>>,
     /// A sink throttles writes although its last change has taken effect.
     pub(super) throttled: bool,
+    /// Until when nothing may be raised, and nothing lowered.
+    pub(super) frozen: Frozen,
     /// UpdateShardCount calls left.
     pub(super) calls_left: u32,
     pub(super) now: Timestamp,

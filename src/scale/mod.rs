@@ -7,6 +7,7 @@
 
 mod consumers;
 mod cycle;
+mod forecast;
 mod guards;
 mod learn;
 mod ledger;
@@ -23,6 +24,8 @@ pub use ledger::{
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
 
+#[cfg(test)]
+mod forecast_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]

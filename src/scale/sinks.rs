@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Hold, Target, Term,
-    guards::{self, hold},
+    guards::{self, Frozen, hold},
     model::{DemandModel, Side, SinkInputs},
 };
 
@@ -173,11 +173,13 @@ pub(super) struct SinkTargets {
 }
 
 /// Decides both sides of a sink.
+#[expect(clippy::too_many_arguments, reason = "what a sink is decided from, passed on once")]
 pub(super) fn decide(
     policy: &ScalingPolicy,
     sink: &Sink<'_>,
     steady: &[SinkInputs],
     memory: &mut Memory,
+    frozen: Frozen,
     now: Timestamp,
     terms: &mut Vec<Term>,
     holds: &mut Vec<Hold>,
@@ -210,6 +212,11 @@ pub(super) fn decide(
             }
         }
     }
+    if let Some(until) = frozen.up.filter(|_| targets.raises) {
+        let reason = "the spec freezes raises: more capacity is wanted".to_owned();
+        holds.push(hold(&sink.resource, "frozen", reason, Some(until)));
+        return SinkTargets::default();
+    }
     if !sink.settled && targets.raises {
         holds.push(hold(&sink.resource, "in-transition", "the table is being changed".to_owned(), None));
         return SinkTargets::default();
@@ -217,7 +224,7 @@ pub(super) fn decide(
     if targets.raises || lower.is_empty() || !sink.settled {
         return targets;
     }
-    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, now) {
+    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, frozen, now) {
         holds.push(hold(&sink.resource, "scale-in", reason, until));
     } else if !guards::decrease_allowed(policy, sink.capacity, now) {
         holds.push(hold(

@@ -14,7 +14,8 @@ use crate::{
 use super::{
     Sizing, Target, Term, consumers,
     cycle::{self, Configuration, Cycle, Reader},
-    guards::{self, SHARDS, hold},
+    forecast,
+    guards::{self, Frozen, SHARDS, hold},
     ledger,
     model::Side,
     sinks::{self, Room},
@@ -39,17 +40,31 @@ pub fn size(
         return sizing;
     };
     let sinks = cycle::collect_sinks(pipeline, facts, signals, memory);
-    let expected = stream::expected_records(policy, &load, live.open_shards);
+    let forecast = forecast::expected(pipeline, policy, &load, live.open_shards, memory, now);
+    let expected = forecast.records;
     let readers =
         cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, now, &mut sizing);
     let calls_left = ledger::MAX_RESHARDS_PER_DAY.saturating_sub(ledger::reshards_used(&memory.reshards, now));
     let throttled = sinks.iter().any(|sink| sink.still_throttled(memory));
-    let cycle =
-        Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, throttled, calls_left, now };
+    let frozen = Frozen::at(&pipeline.scaling.freeze, now);
+    let cycle = Cycle {
+        pipeline,
+        policy,
+        stream: live,
+        findings,
+        load,
+        expected,
+        readers,
+        sinks,
+        throttled,
+        frozen,
+        calls_left,
+        now,
+    };
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
     let for_consumers =
         cycle.readers.iter().filter_map(|reader| reader.demand.as_ref()).map(|it| it.shards).fold(0.0, f64::max);
-    let demand = stream::demand(pipeline, policy, live, &cycle.load, for_consumers, &mut sizing.terms);
+    let demand = stream::demand(pipeline, policy, live, &cycle.load, &forecast, for_consumers, &mut sizing.terms);
     let wanted = cycle.wanted(&demand, memory);
 
     let mut lowered = cycle.size_sinks(&wanted, memory, &mut sizing);
@@ -107,7 +122,8 @@ impl Cycle<'_> {
         for sink in &self.sinks {
             let inputs = self.inputs(sink.table, wanted);
             let (terms, holds) = (&mut sizing.terms, &mut sizing.holds);
-            decided.push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.now, terms, holds)));
+            decided
+                .push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds)));
         }
         let mut lowered = false;
         for (sink, targets) in &decided {
@@ -198,6 +214,9 @@ impl Cycle<'_> {
             return Ok(Some(Target { value: ParallelizationFactor(1), reason }));
         }
         if demand.factor > live {
+            if let Some(until) = self.frozen.up {
+                return refuse_until("frozen", "the spec freezes raises", Some(until));
+            }
             if let Some(reason) = &demand.no_raise {
                 return refuse("not-the-bottleneck", reason.clone());
             }
@@ -215,7 +234,7 @@ impl Cycle<'_> {
         let window = SignedDuration::from_secs(i64::from(self.policy.factor_stabilization_seconds));
         let highest = guards::lower_to(memory, field, window, self.now).map(|it| ParallelizationFactor(it as u32));
         let Some(value) = highest.filter(|highest| *highest < live) else { return Ok(None) };
-        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.now) {
+        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {
             return refuse_until("scale-in", reason, until);
         }
         let reason = format!("{value} was enough at all times of the last {} min", window.as_mins());
@@ -280,6 +299,9 @@ impl Cycle<'_> {
         memory: &Memory,
     ) -> Result<Option<Target<ShardCount>>, Refusal> {
         let live = self.stream.open_shards;
+        if let Some(until) = self.frozen.up {
+            return refuse_until("frozen", "the spec freezes raises", Some(until));
+        }
         if self.calls_left == 0 {
             let frees = ledger::frees_at(&memory.reshards, self.now);
             return refuse_until("quota", "all ten UpdateShardCount calls of 24 h are used", frees);
@@ -314,6 +336,14 @@ impl Cycle<'_> {
         if value >= live || !stream::worth_lowering(live, value) {
             return Ok(None);
         }
+        let coming = forecast::coming(self.pipeline, self.policy, memory, self.now);
+        let needed =
+            coming.map(|records| records / diagnose::SHARD_RECORDS_PER_SECOND / self.policy.shard_raise_utilization);
+        if let Some(needed) = needed.filter(|needed| *needed > f64::from(value.get())) {
+            let hours = f64::from(self.policy.quiet_ahead_seconds) / 3600.0;
+            let reason = format!("a load that is known to come within {hours:.1} h needs {:.0} shards", needed.ceil());
+            return refuse("known-load", reason);
+        }
         if lowered {
             return refuse("one-stage-at-a-time", "another stage is lowered in this cycle");
         }
@@ -322,7 +352,7 @@ impl Cycle<'_> {
             let reason = format!("{} UpdateShardCount calls left are kept for raises", self.calls_left);
             return refuse_until("quota", reason, frees);
         }
-        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.now) {
+        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {
             return refuse_until("scale-in", reason, until);
         }
         if let Err(until) = stream::cooled_down(self.policy, memory.last_change.get(SHARDS).copied(), self.now) {

@@ -194,8 +194,11 @@ mod tests {
     fn dollars_are_those_of_the_sheet() {
         let prices = PriceSheet::us_east_1();
         let sink = SinkDemand { writes: vec![1_000.0; 60], reads: vec![0.0; 60] };
-        let demand =
-            Demand { shards: vec![2; 60], slots: Vec::new(), sinks: [("table/t".to_owned(), sink)].into_iter().collect() };
+        let demand = Demand {
+            shards: vec![2; 60],
+            slots: Vec::new(),
+            sinks: [("table/t".to_owned(), sink)].into_iter().collect(),
+        };
         let found = optimum(&demand, false, &prices);
         assert!((found.shards_usd - 0.03).abs() < 1e-12);
         assert!((found.sinks_usd - (0.65 + 0.000_13)).abs() < 1e-12);

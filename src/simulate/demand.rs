@@ -49,35 +49,29 @@ pub struct Units {
 
 impl Demand {
     /// The demand of a world whose producers offered what `minutes` say. A sink whose requests do not go record by
-    /// record takes what it was asked for in `unthrottled`: a run of the same world and time in which nothing was short.
-    /// `None` when such a run is needed and there is none.
-    pub fn of(
-        world: &World,
-        pipeline: &Pipeline,
-        minutes: &[&Minute],
-        unthrottled: Option<&[&Minute]>,
-    ) -> Option<Self> {
-        let shards = |minute: &&Minute| shards(minute.offered, minute.offered_bytes);
-        let rate = |minute: &&Minute| minute.offered as f64 / MINUTE;
+    /// record takes what it was asked for in `unthrottled`: a run of the same world in which nothing was short.
+    pub fn of(world: &World, pipeline: &Pipeline, minutes: &[Minute], unthrottled: &[Minute]) -> Self {
+        let shards = |minute: &Minute| shards(minute.offered, minute.offered_bytes);
+        let rate = |minute: &Minute| minute.offered as f64 / MINUTE;
         let per_slot = slot_rate(world, pipeline);
         let mut sinks = BTreeMap::new();
         for (name, units) in units(world, pipeline) {
-            let series = |each: Option<f64>, asked: fn(&super::SinkMinute) -> f64| -> Option<Vec<f64>> {
-                let measured = |minute: &&Minute| minute.sinks.get(&name).map_or(0.0, asked) / MINUTE;
+            let series = |each: Option<f64>, asked: fn(&super::SinkMinute) -> f64| -> Vec<f64> {
+                let measured = |minute: &Minute| minute.sinks.get(&name).map_or(0.0, asked) / MINUTE;
                 match each {
-                    Some(each) => Some(minutes.iter().map(|minute| rate(minute) * each).collect()),
-                    None => Some(unthrottled?.iter().map(measured).collect()),
+                    Some(each) => minutes.iter().map(|minute| rate(minute) * each).collect(),
+                    None => unthrottled.iter().map(measured).collect(),
                 }
             };
-            let writes = series(units.map(|units| units.write), |sink| sink.written)?;
-            let reads = series(units.map(|units| units.read), |sink| sink.read)?;
+            let writes = series(units.map(|units| units.write), |sink| sink.written);
+            let reads = series(units.map(|units| units.read), |sink| sink.read);
             sinks.insert(name, SinkDemand { writes, reads });
         }
-        Some(Self {
+        Self {
             shards: minutes.iter().map(shards).collect(),
             slots: minutes.iter().map(|minute| (rate(minute) / per_slot).max(1.0)).collect(),
             sinks,
-        })
+        }
     }
 }
 

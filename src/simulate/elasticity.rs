@@ -45,7 +45,7 @@ pub fn elasticity(demand: &[f64], supply: &[f64]) -> Elasticity {
     let moves: Vec<(f64, f64)> =
         minutes.windows(2).filter_map(|pair| Some((sign(pair, |it| it.0)?, sign(pair, |it| it.1)?))).collect();
     let changes = |of: fn(&(f64, f64)) -> f64| moves.iter().filter(|it| of(it) != 0.0).count() as f64;
-    let apart = moves.iter().filter(|(d, s)| d != s).count() as f64;
+    let apart = moves.iter().filter(|(d, s)| (d - s).abs() > EQUAL).count() as f64;
     let parts = [
         mean(&|d, s| (d - s).max(0.0) / d),
         mean(&|d, s| (s - d).max(0.0) / d),

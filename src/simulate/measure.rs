@@ -8,6 +8,9 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     cell::{Diagnosed, Run},
+    clairvoyant::optimum,
+    demand::Demand,
+    elasticity::{Elasticity, elasticity, recoveries},
     minute::Minute,
 };
 use crate::{
@@ -22,6 +25,8 @@ const REJECTED_SHARE: f64 = 0.001;
 /// Accepted UpdateShardCount calls a stream has in a rolling day (Kinesis API reference).
 const RESHARDS: usize = 10;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Retention that the shard price includes (Kinesis pricing page).
+const INCLUDED_RETENTION: Hours = Hours(24);
 /// Up, down and up again within this time is a reversal.
 const REVERSAL: SignedDuration = SignedDuration::from_hours(1);
 
@@ -97,17 +102,24 @@ pub struct Measures {
     pub reversals_by_resource: BTreeMap<String, u64>,
     /// Diagnoses; the operator's only.
     pub diagnoses: Vec<Diagnosed>,
+    /// How supply followed demand: `shards`, `slots`, and each table and index; empty without a demand.
+    pub elasticity: BTreeMap<String, Elasticity>,
+    /// Minutes from the first with a record older than 30 s until the first without, each.
+    pub recoveries: Vec<u32>,
 }
 
 impl Measures {
-    /// Sums a run up. `clairvoyant_usd`: what the optimum would have paid in the same minutes.
-    pub fn of(run: &Run, pipeline: &Pipeline, prices: &PriceSheet, clairvoyant_usd: Option<f64>) -> Self {
+    /// Sums a run up. `demand`: what the counted minutes asked for, if it is known.
+    pub fn of(run: &Run, pipeline: &Pipeline, prices: &PriceSheet, demand: Option<&Demand>) -> Self {
         let counted: Vec<&Minute> = run.counted().collect();
         let sum = |of: fn(&Minute) -> u64| counted.iter().map(|minute| of(minute)).sum::<u64>();
         let bill = run.meters.usd(prices);
         let scaled_usd = run.meters.scaled().usd(prices).total_usd;
         let changes: Vec<&Change> = run.changes.iter().filter(|change| change.at >= run.counted_from).collect();
         let reversals_by_resource = reversals(&changes);
+        let extended = pipeline.stream.retention.initial > INCLUDED_RETENTION;
+        let optimum_usd = demand.map(|demand| optimum(demand, extended, prices).total_usd());
+        let ages: Vec<f64> = counted.iter().map(|minute| minute.max_age_ms).collect();
         Self {
             minutes: counted.len() as u64,
             violation_minutes: violations(&counted, pipeline.objectives.iterator_age),
@@ -123,7 +135,7 @@ impl Measures {
                 total_usd: bill.total_usd,
                 scaled_usd,
                 by_item: bill.items.iter().map(|item| (item.name.to_owned(), item.usd)).collect(),
-                ratio_to_clairvoyant: clairvoyant_usd.filter(|usd| *usd > 0.0).map(|usd| scaled_usd / usd),
+                ratio_to_clairvoyant: optimum_usd.filter(|usd| *usd > 0.0).map(|usd| scaled_usd / usd),
             },
             operations: run.calls.clone(),
             aws_calls: run.calls.values().sum(),
@@ -133,6 +145,8 @@ impl Measures {
             reversals: reversals_by_resource.values().sum(),
             reversals_by_resource,
             diagnoses: run.diagnoses.clone(),
+            elasticity: demand.map(|demand| by_stage(demand, &counted)).unwrap_or_default(),
+            recoveries: recoveries(&ages),
         }
     }
 }
@@ -148,6 +162,23 @@ impl Run {
 pub(super) fn violates(minute: &Minute, objective: SignedDuration) -> (bool, bool) {
     let old = minute.max_age_ms > objective.as_secs_f64() * 1_000.0;
     (old, minute.rejected as f64 > REJECTED_SHARE * minute.offered as f64)
+}
+
+/// Supply held against demand, stage by stage. A sink on demand has no supply of its own.
+fn by_stage(demand: &Demand, minutes: &[&Minute]) -> BTreeMap<String, Elasticity> {
+    let supply = |of: &dyn Fn(&Minute) -> f64| -> Vec<f64> { minutes.iter().map(|minute| of(minute)).collect() };
+    let shards: Vec<f64> = demand.shards.iter().map(|count| f64::from(*count)).collect();
+    let mut stages = BTreeMap::from([
+        ("shards".to_owned(), elasticity(&shards, &supply(&|minute| f64::from(minute.shards)))),
+        ("slots".to_owned(), elasticity(&demand.slots, &supply(&|minute| f64::from(minute.slots)))),
+    ]);
+    for (name, sink) in &demand.sinks {
+        let of = |minute: &Minute| minute.sinks.get(name).map_or(0.0, |sink| sink.write_capacity as f64);
+        if minutes.iter().any(|minute| minute.sinks.get(name).is_some_and(|sink| !sink.on_demand)) {
+            stages.insert(name.clone(), elasticity(&sink.writes, &supply(&of)));
+        }
+    }
+    stages
 }
 
 fn violations(minutes: &[&Minute], objective: SignedDuration) -> ViolationMinutes {
@@ -246,4 +277,75 @@ pub fn mean(documents: &[Value]) -> Value {
         return Number::from_f64(mean).map_or(Value::Null, Value::Number);
     }
     first.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
+    }
+
+    fn minute(number: i64, offered: u64, rejected: u64, age_s: f64) -> Minute {
+        Minute {
+            at: at(number),
+            offered,
+            offered_bytes: offered * 512,
+            accepted: offered - rejected,
+            rejected,
+            expired: 0,
+            reread: 0,
+            max_age_ms: age_s * 1_000.0,
+            shards: 2,
+            slots: 4,
+            busy_slots: 1.0,
+            sinks: BTreeMap::new(),
+        }
+    }
+
+    fn change(minute: i64, from: u64, to: u64) -> Change {
+        Change { at: at(minute), resource: "stream/s".to_owned(), field: "shards".to_owned(), from, to }
+    }
+
+    #[test]
+    fn a_minute_is_violated_above_the_objective_or_above_a_thousandth() {
+        let minutes = [
+            minute(0, 1_000, 1, 300.0),
+            minute(1, 1_000, 2, 0.0),
+            minute(2, 1_000, 0, 300.1),
+            minute(3, 1_000, 2, 301.0),
+            minute(4, 0, 0, 0.0),
+        ];
+        let found = violations(&minutes.iter().collect::<Vec<_>>(), SignedDuration::from_secs(300));
+        assert_eq!(found, ViolationMinutes { total: 3, iterator_age: 2, rejected: 2 });
+    }
+
+    #[test]
+    fn up_down_up_within_an_hour_is_one_reversal_and_creation_is_none() {
+        let of = |changes: &[Change]| reversals(&changes.iter().collect::<Vec<_>>()).values().sum::<u64>();
+        assert_eq!(of(&[change(0, 0, 2), change(1, 2, 1), change(2, 1, 2)]), 0, "creation is no raise");
+        assert_eq!(of(&[change(0, 2, 4), change(30, 4, 2), change(60, 2, 4)]), 1);
+        assert_eq!(of(&[change(0, 2, 4), change(30, 4, 2), change(61, 2, 4)]), 0);
+        assert_eq!(of(&[change(0, 4, 2), change(1, 2, 4), change(2, 4, 2)]), 0, "down, up and down");
+    }
+
+    #[test]
+    fn headroom_counts_a_rolling_day() {
+        assert_eq!(headroom(&[]), 10);
+        let day = 24 * 60;
+        assert_eq!(headroom(&[at(0), at(1), at(day), at(day + 2)]), 8, "the first leaves as the third comes");
+    }
+
+    #[test]
+    fn the_mean_of_documents_is_taken_number_by_number() {
+        let documents = [
+            json!({"a": 1, "b": {"x": 2.0}, "list": [1], "none": null}),
+            json!({"a": 3, "b": {"y": 4.0}, "list": [2], "none": null}),
+        ];
+        assert_eq!(mean(&documents), json!({"a": 2.0, "b": {"x": 1.0, "y": 2.0}, "list": [1], "none": null}));
+        assert_eq!(mean(&documents[..1]), documents[0], "one document stays as it is");
+    }
 }

@@ -19,6 +19,7 @@ mod stage;
 mod timeline;
 mod trace;
 mod verdict;
+mod yardstick;
 
 pub use cell::{Cell, Diagnosed, Run, play_all};
 pub use measure::{Cost, Measures, Records, ViolationMinutes, mean};
@@ -29,3 +30,4 @@ pub use stage::{Stage, broken, meters, on_virtual_time};
 pub use timeline::{Event, EventKind, Teller};
 pub use trace::{Trace, trace_world};
 pub use verdict::{Attribution, Figures};
+pub use yardstick::demand_of;

@@ -121,11 +121,10 @@ pub fn first_hour(pipeline: &Pipeline, world: &World, seed: u64) -> Result<Pipel
     Ok(sized)
 }
 
+type Units = Bounds<CapacityUnits>;
+
 /// Write and read bounds of each table and index, by its printed name.
-fn for_each_capacity(
-    pipeline: &mut Pipeline,
-    act: &mut dyn FnMut(&str, &mut Bounds<CapacityUnits>, &mut Bounds<CapacityUnits>),
-) {
+fn for_each_capacity(pipeline: &mut Pipeline, act: &mut dyn FnMut(&str, &mut Units, &mut Units)) {
     for table in &mut pipeline.tables {
         act(&format!("table/{}", table.name), &mut table.write_capacity, &mut table.read_capacity);
         for index in &mut table.global_secondary_indexes {

@@ -121,3 +121,44 @@ pub fn trace_world(trace: &Trace, pipeline: &Pipeline) -> Result<(World, String)
     );
     Ok((world, assumptions))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec;
+
+    fn read(text: &str, column: Option<&str>) -> Result<Trace, String> {
+        Trace::read("load", text, column, 100.0, 512)
+    }
+
+    #[test]
+    fn the_step_comes_from_the_first_column_and_the_load_from_the_last_or_the_named_one() {
+        let text = "t_s,a,b\n0,1,2\n300,3,\n600,5,6\n";
+        let trace = read(text, None).unwrap();
+        assert_eq!((trace.rows.clone(), trace.seconds_per_row, trace.seconds()), (vec![2.0, 0.0, 6.0], 300, 900));
+        assert_eq!(read(text, Some("a")).unwrap().rows, [1.0, 3.0, 5.0]);
+    }
+
+    #[test]
+    fn a_wrong_trace_is_refused_with_its_place() {
+        assert!(read("t_s,a\n0,1\n60,x\n", None).unwrap_err().contains("line 3: `x`"));
+        assert!(read("t_s,a\n0,1\n60,-1\n", None).unwrap_err().contains("line 3"));
+        assert!(read("t_s,a\n0,1\n", None).unwrap_err().contains("two rows"));
+        assert!(read("a\n0\n1\n", None).unwrap_err().contains("two columns"));
+        assert!(read("t_s,a\n0,1\n0,1\n", None).unwrap_err().contains("steps by 0 s"));
+        assert!(read("t_s,a\n0,1\n60,1\n", Some("b")).unwrap_err().contains("t_s, a"));
+    }
+
+    #[test]
+    fn the_world_of_a_trace_has_the_specs_functions_and_writes_to_its_tables() {
+        let pipeline = spec::parse(include_str!("../../examples/alleycat.yaml")).unwrap();
+        let trace = read("t_s,a\n0,1\n60,2\n", None).unwrap();
+        let (world, said) = trace_world(&trace, &pipeline).unwrap();
+        for consumer in &pipeline.consumers {
+            let tables: Vec<&str> =
+                world.functions[&consumer.function].tables.iter().map(|access| access.table.as_str()).collect();
+            assert_eq!(tables, consumer.writes_to);
+        }
+        assert!(said.contains("250 records/s") && said.contains("2 rows of 60 s"), "{said}");
+    }
+}

@@ -7,16 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cell::{Cell, Run},
-    clairvoyant::optimum,
     demand::Demand,
-    elasticity::{Elasticity, elasticity, recoveries},
     measure::{Measures, violates},
     minute::Minute,
     scenarios::Scenario,
 };
 use crate::{
     cost::PriceSheet,
-    model::Hours,
     twin::{Change, MetricTrouble, World},
 };
 
@@ -24,8 +21,6 @@ use crate::{
 const GRACE: i64 = 5;
 /// Metrics that were published just before an outage are used for this long.
 const STILL_SEEN: SignedDuration = SignedDuration::from_mins(3);
-/// Retention that the shard price includes (Kinesis pricing page).
-const INCLUDED_RETENTION: Hours = Hours(24);
 /// A sink that refuses more than this share of its writes throttles.
 const THROTTLED_SHARE: f64 = 0.001;
 
@@ -35,8 +30,6 @@ const THROTTLED_SHARE: f64 = 0.001;
 pub struct Figures {
     /// What the verb reports.
     pub measures: Measures,
-    /// What the clairvoyant would have paid, dollars; `None` when a run without throttles would be needed to know.
-    pub clairvoyant_usd: Option<f64>,
     /// Offered records: mean minute over greatest minute.
     pub mean_over_peak: f64,
     /// Violation minutes of each day from the world's start.
@@ -51,10 +44,6 @@ pub struct Figures {
     pub scale_ins_while_blind: u64,
     /// Share of minutes in which an index refused a request.
     pub index_throttle_shares: BTreeMap<String, f64>,
-    /// Minutes of each backlog.
-    pub recovery_minutes: Vec<u32>,
-    /// By stage: `shards`, `slots`, and each sink that was provisioned all the time.
-    pub elasticity: BTreeMap<String, Elasticity>,
 }
 
 /// How often the right cause stood.
@@ -68,20 +57,16 @@ pub struct Attribution {
 }
 
 impl Figures {
-    /// The figures of what a cell played; `unthrottled`: the minutes of a run of the same world in which nothing was
-    /// short, for sinks that are not written record by record.
+    /// The figures of what a cell played against what its world asked for.
     pub fn of(
         cell: &Cell,
         run: &Run,
         scenario: Option<&Scenario>,
-        unthrottled: Option<&[&Minute]>,
+        demand: &Demand,
         prices: &PriceSheet,
     ) -> Self {
         let (world, pipeline) = (&cell.world, &cell.pipeline);
         let minutes: Vec<&Minute> = run.counted().collect();
-        let demand = Demand::of(world, pipeline, &minutes, unthrottled);
-        let extended = pipeline.stream.retention.min > INCLUDED_RETENTION;
-        let clairvoyant_usd = demand.as_ref().map(|demand| optimum(demand, extended, prices).total_usd());
         let violations = |minute: &&Minute| {
             let (old, rejected) = violates(minute, pipeline.objectives.iterator_age);
             old || rejected
@@ -98,10 +83,8 @@ impl Figures {
             scenario.map_or_else(Default::default, |row| attributed(row, world, run, &missed));
         let counted = |change: &&Change| change.at >= run.counted_from && change.from > 0 && change.to > 0;
         let changes: Vec<&Change> = run.changes.iter().filter(counted).collect();
-        let ages: Vec<f64> = minutes.iter().map(|minute| minute.max_age_ms).collect();
         Self {
-            measures: Measures::of(run, pipeline, prices, clairvoyant_usd),
-            clairvoyant_usd,
+            measures: Measures::of(run, pipeline, prices, Some(demand)),
             mean_over_peak: mean_over_peak(&minutes),
             violations_by_day,
             diagnosed_after_minutes,
@@ -109,8 +92,6 @@ impl Figures {
             consumer_raises_while_throttled: raises_while_throttled(&changes, &minutes),
             scale_ins_while_blind: changes.iter().filter(|it| it.to < it.from && is_blind(world, it)).count() as u64,
             index_throttle_shares: index_throttles(&minutes),
-            recovery_minutes: recoveries(&ages),
-            elasticity: demand.map_or_else(BTreeMap::new, |demand| by_stage(&demand, &minutes)),
         }
     }
 
@@ -194,23 +175,4 @@ fn index_throttles(minutes: &[&Minute]) -> BTreeMap<String, f64> {
         *shares.entry(name.clone()).or_default() += share;
     }
     shares
-}
-
-fn by_stage(demand: &Demand, minutes: &[&Minute]) -> BTreeMap<String, Elasticity> {
-    let shards: Vec<f64> = demand.shards.iter().map(|it| f64::from(*it)).collect();
-    let of = |supply: fn(&Minute) -> f64| -> Vec<f64> { minutes.iter().map(|minute| supply(minute)).collect() };
-    let mut stages = BTreeMap::from([
-        ("shards".to_owned(), elasticity(&shards, &of(|minute| f64::from(minute.shards)))),
-        ("slots".to_owned(), elasticity(&demand.slots, &of(|minute| f64::from(minute.slots)))),
-    ]);
-    for (name, sink) in &demand.sinks {
-        let held: Option<Vec<f64>> = minutes
-            .iter()
-            .map(|minute| minute.sinks.get(name).filter(|it| !it.on_demand).map(|it| it.write_capacity as f64))
-            .collect();
-        if let Some(held) = held {
-            stages.insert(name.clone(), elasticity(&sink.writes, &held));
-        }
-    }
-    stages
 }

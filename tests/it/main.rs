@@ -30,6 +30,7 @@ mod plan;
 mod plane;
 mod report;
 mod service;
+mod simulate;
 mod spec;
 mod status;
 mod storm;

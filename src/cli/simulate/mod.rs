@@ -22,7 +22,7 @@ use super::{
 use crate::{
     aws::Clock,
     cost::PriceSheet,
-    simulate::{Cell, Measures, Policy, Run, Trace, mean, play_all, trace_world},
+    simulate::{Cell, Measures, Policy, Run, Trace, demand::Demand, demand_of, mean, play_all, trace_world},
     spec::{self, ScalingPolicy},
     twin::World,
 };
@@ -125,13 +125,19 @@ pub fn run(globals: &Globals, console: &Console, args: &SimulateArgs) -> Result<
     let mut runs = play_all(&cells, threads).into_iter();
     let prices = PriceSheet::us_east_1();
     let mut played = Vec::new();
+    // Producers offer the same under every policy: one demand a seed.
+    let mut demands: Vec<Demand> = Vec::new();
     for (name, policy) in policies {
-        let runs: Result<Vec<Run>, _> = runs.by_ref().take(args.seeds as usize).collect();
-        let runs = runs?.into_iter().map(|run| {
-            let measures = Measures::of(&run, &loaded.pipeline, &prices, None);
-            (run, measures)
-        });
-        played.push(Played { name, policy, runs: runs.collect() });
+        let mut own = Vec::new();
+        for (nth, run) in runs.by_ref().take(args.seeds as usize).enumerate() {
+            let run = run?;
+            if let Some(cell) = cells.get(nth).filter(|_| demands.len() == nth) {
+                demands.push(demand_of(cell, &run)?);
+            }
+            let measures = Measures::of(&run, &loaded.pipeline, &prices, demands.get(nth));
+            own.push((run, measures));
+        }
+        played.push(Played { name, policy, runs: own });
     }
     let took = clock.now().duration_since(begun);
     console.note(&format!("{} runs of {} simulated in {:.1} s", cells.len(), text::span(length), took.as_secs_f64()));
@@ -158,6 +164,13 @@ impl Played {
         let each: Result<Vec<Value>, _> =
             self.runs.iter().map(|(_, measures)| serde_json::to_value(measures)).collect();
         Ok(mean(&each.map_err(|error| CliError::bug(&error))?))
+    }
+
+    /// The mean ratio to the clairvoyant's cost.
+    fn ratio(&self) -> Option<f64> {
+        let ratios: Option<Vec<f64>> =
+            self.runs.iter().map(|(_, measures)| measures.cost.ratio_to_clairvoyant).collect();
+        ratios.filter(|all| !all.is_empty()).map(|all| all.iter().sum::<f64>() / all.len() as f64)
     }
 
     /// The mean of a figure over the seeds.

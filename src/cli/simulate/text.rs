@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use jiff::SignedDuration;
 
 use super::{Document, Played};
-use crate::{simulate::Policy, spec::Pipeline};
+use crate::{cli::demo::text::paragraph, simulate::Policy, spec::Pipeline};
 
 /// Columns: title, width. The first is the policy's name.
-const COLUMNS: [(&str, usize); 9] = [
+const COLUMNS: [(&str, usize); 10] = [
     ("policy", 16),
     ("viol min", 9),
     ("age", 7),
@@ -17,6 +17,7 @@ const COLUMNS: [(&str, usize); 9] = [
     ("lost", 9),
     ("scaled $", 10),
     ("of ours", 8),
+    ("of best", 8),
     ("reshards", 9),
 ];
 
@@ -43,10 +44,10 @@ pub(super) fn table(document: &Document, pipeline: &Pipeline, played: &[Played])
         pipeline.objectives.iterator_age.as_secs(),
     );
     if let Some(assumptions) = &document.assumptions {
-        let _ = writeln!(out, "{assumptions}");
+        let _ = writeln!(out, "{}", paragraph(assumptions, 0));
     }
     out.push('\n');
-    let cells = |values: [String; 9]| {
+    let cells = |values: [String; 10]| {
         let mut line = String::new();
         for (at, (value, (_, width))) in values.iter().zip(COLUMNS).enumerate() {
             let _ = if at == 0 { write!(line, "{value:<width$}") } else { write!(line, "{value:>width$}") };
@@ -68,16 +69,18 @@ pub(super) fn table(document: &Document, pipeline: &Pipeline, played: &[Played])
             short(lost),
             format!("{:.2}", usd(one)),
             ours.filter(|ours| *ours > 0.0).map_or_else(String::new, |ours| format!("{:.2}x", usd(one) / ours)),
+            one.ratio().map_or_else(String::new, |ratio| format!("{ratio:.2}x")),
             count(resharded("kinesis:UpdateShardCount")),
         ]);
     }
     out.push_str(
         "\nviol min: minutes with the iterator age above the objective (age) or over 0.1 % of the records rejected\n\
          (reject). lost: records rejected or expired. scaled $: shards, fan-out, retention, capacity and on-demand\n\
-         charges; what traffic costs whoever scales (PUT units, Lambda) is in --output json.\n",
+         charges; what traffic costs whoever scales (PUT units, Lambda) is in --output json. of best: over what the\n\
+         clairvoyant pays, who knows the future.\n",
     );
     for sentence in verdict(played) {
-        let _ = write!(out, "\n{sentence}\n");
+        let _ = write!(out, "\n{}\n", paragraph(&sentence, 0));
     }
     out
 }

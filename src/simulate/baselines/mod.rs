@@ -8,6 +8,8 @@
 mod aws_samples;
 mod lag;
 mod target_tracking;
+#[cfg(test)]
+mod tests;
 mod votes;
 
 use std::collections::BTreeMap;
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     apply,
-    aws::{Allow, MetricQuery, Statistic},
+    aws::{Allow, Aws, MetricQuery, Statistic},
     diagnose::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
     model::{Bounds, Facts, Failure, LifecycleStatus, ParallelizationFactor, Point, ShardCount},
     observe,
@@ -128,16 +130,16 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
     let (names, queries): (Vec<_>, Vec<_>) = tool.asks(pipeline).into_iter().unzip();
     let (clock, every, window) = (&stage.clock, tool.every(), tool.window());
     let mut timeline = Vec::new();
+    let mut facts = observe::facts(&aws, pipeline).await?;
     while clock.now() < end {
         let now = clock.now();
         // A look that fails is lost, as it is for the tools.
-        let facts = observe::facts(&aws, pipeline).await;
+        let seen = refresh(&aws, &tool, &mut facts).await;
         let answers = aws.metrics(&queries, now - window, now).await;
-        if let (Ok(facts), Ok(answers)) = (facts, answers) {
+        if let (Ok(()), Ok(answers)) = (seen, answers) {
             let metrics = names.iter().cloned().zip(answers).collect();
             for step in tool.decide(&Look { now, pipeline, facts: &facts, metrics: &metrics }) {
-                let result = aws.execute(&step, &facts).await;
-                let (kind, text) = match result {
+                let (kind, text) = match aws.execute(&step, &facts).await {
                     Ok(()) => (EventKind::Action, apply::describe(&step)),
                     Err(failure) => (EventKind::Refused, failure.to_string()),
                 };
@@ -153,6 +155,18 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
         *calls.entry("dynamodb:UpdateTable".to_owned()).or_default() += tracked;
     }
     Ok(Acted { timeline, diagnoses: Vec::new(), calls })
+}
+
+/// Describes again what the tool looks at: the stream, and the mappings when it scales them.
+async fn refresh(aws: &Aws, tool: &Tool, facts: &mut Facts) -> Result<(), Failure> {
+    let Some(stream) = &mut facts.stream else { return Ok(()) };
+    if let Some(found) = aws.stream(&stream.name).await? {
+        *stream = found;
+    }
+    if matches!(tool, Tool::Lag(_)) {
+        facts.mappings = aws.mappings(&stream.arn).await?;
+    }
+    Ok(())
 }
 
 /// UpdateTable calls of Application Auto Scaling: the world's other users change no capacity as a rule.

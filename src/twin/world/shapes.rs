@@ -40,7 +40,14 @@ impl Producer {
         match self {
             Self::Racers { .. } | Self::Rate { .. } => self.clone(),
             Self::Trace {
-                stream, record_bytes, rows, seconds_per_row, start_seconds, ramp, peak_records_per_second, ..
+                stream,
+                record_bytes,
+                rows,
+                seconds_per_row,
+                start_seconds,
+                ramp,
+                peak_records_per_second,
+                ..
             } => {
                 let greatest = rows.iter().copied().fold(0.0, f64::max);
                 let scale = if greatest > 0.0 { peak_records_per_second / greatest } else { 0.0 };

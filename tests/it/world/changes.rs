@@ -170,7 +170,8 @@ fn records_are_written_many_at_a_time_and_a_sparse_index_holds_some() {
     let function = format!("functions: {{f: {{timeoutSeconds: 60, memoryMb: 256, {access}}}}}\n{tables}");
     let mut book = after(&function, 12);
     let consumed = |book: &mut Book, dimensions: &[(&str, &str)]| {
-        let dimensions: Vec<Value> = dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+        let dimensions: Vec<Value> =
+            dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
         let (start, end) = (book.twin.world().start.as_second() + 300, book.twin.world().start.as_second() + 600);
         let answer = book.ok(
             "cloudwatch:GetMetricData",

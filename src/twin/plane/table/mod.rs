@@ -396,7 +396,8 @@ mod tests {
         let mut table = table(4_000, 1, 0, &mut MetricStore::default());
         let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
         let shares = BTreeMap::from([("by-class".to_owned(), 20)]);
-        let demand = Demand { api: Api::BatchWriteItem, bytes: 100, records: 25, key: None, latency_ms: 5, shares: &shares };
+        let demand =
+            Demand { api: Api::BatchWriteItem, bytes: 100, records: 25, key: None, latency_ms: 5, shares: &shares };
         let count = (0..1_000).take_while(|_| table.request(demand, 0, &mut metrics, &mut totals)).count();
         assert_eq!(count, 60, "25 items are 5 units of the index, which had 300 of credit");
         assert_eq!((totals.requests, totals.throttled_requests, totals.provisioned_write_throttles), (1_500, 25, 25));
