@@ -102,7 +102,11 @@ impl Mark {
             Self::IndexThrottleShare(limit) => {
                 let worst = run.index_throttle_shares.values().copied().fold(0.0, f64::max);
                 Judged {
-                    text: format!("{:.2} % of minutes throttled at the worst index, under {} %", worst * 100.0, limit * 100.0),
+                    text: format!(
+                        "{:.2} % of minutes throttled at the worst index, under {} %",
+                        worst * 100.0,
+                        limit * 100.0
+                    ),
                     reached: !run.index_throttle_shares.is_empty() && worst < *limit,
                 }
             }

@@ -58,13 +58,7 @@ pub struct Attribution {
 
 impl Figures {
     /// The figures of what a cell played against what its world asked for.
-    pub fn of(
-        cell: &Cell,
-        run: &Run,
-        scenario: Option<&Scenario>,
-        demand: &Demand,
-        prices: &PriceSheet,
-    ) -> Self {
+    pub fn of(cell: &Cell, run: &Run, scenario: Option<&Scenario>, demand: &Demand, prices: &PriceSheet) -> Self {
         let (world, pipeline) = (&cell.world, &cell.pipeline);
         let minutes: Vec<&Minute> = run.counted().collect();
         let violations = |minute: &&Minute| {
@@ -147,13 +141,10 @@ fn attributed(row: &Scenario, world: &World, run: &Run, missed: &[&Minute]) -> (
 
 /// Factors raised in a minute, or the minute after one, in which a sink refused writes.
 fn raises_while_throttled(changes: &[&Change], minutes: &[&Minute]) -> u64 {
-    let throttles = |minute: &&&Minute| {
-        minute.sinks.values().any(|sink| sink.throttled as f64 > THROTTLED_SHARE * sink.written)
-    };
+    let throttles =
+        |minute: &&&Minute| minute.sinks.values().any(|sink| sink.throttled as f64 > THROTTLED_SHARE * sink.written);
     let short: Vec<_> = minutes.iter().filter(throttles).map(|minute| minute.at).collect();
-    let during = |change: &&&Change| {
-        short.iter().any(|at| (0..120).contains(&change.at.duration_since(*at).as_secs()))
-    };
+    let during = |change: &&&Change| short.iter().any(|at| (0..120).contains(&change.at.duration_since(*at).as_secs()));
     let raised = |change: &&&Change| change.field == "parallelizationFactor" && change.to > change.from;
     changes.iter().filter(raised).filter(during).count() as u64
 }
