@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use aws_sdk_kinesis::types::{
-    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, ShardFilter, ShardFilterType,
+    ConsumerStatus, EncryptionType, EnhancedMetrics, HashKeyRange, ScalingType, ShardFilter, ShardFilterType,
     StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails, StreamStatus,
 };
 
@@ -11,7 +11,8 @@ use jiff::SignedDuration;
 
 use super::Aws;
 use crate::model::{
-    ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode,
+    ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, ShardFacts, StreamFacts,
+    StreamMode,
 };
 
 /// How long the account's shard limit is taken for unchanged: AWS raises it on request, which takes hours. Our choice.
@@ -80,8 +81,8 @@ impl Aws {
         }
     }
 
-    /// ListShards: the ids of the open shards, all pages.
-    pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<String>, Failure> {
+    /// ListShards: the open shards, all pages.
+    pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<ShardFacts>, Failure> {
         let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
         let open = open.map_err(|error| incomplete("kinesis:ListShards", name, &error))?;
         let mut shards = Vec::new();
@@ -89,7 +90,14 @@ impl Aws {
         loop {
             let answer = request.send().await;
             let answer = answer.map_err(|error| self.failure("kinesis:ListShards", stream(name), &error))?;
-            shards.extend(answer.shards().iter().map(|shard| shard.shard_id().to_owned()));
+            shards.extend(answer.shards().iter().map(|shard| {
+                let key = |of: fn(&HashKeyRange) -> &str| shard.hash_key_range().map(of).unwrap_or_default().to_owned();
+                ShardFacts {
+                    id: shard.shard_id().to_owned(),
+                    starting_hash_key: key(HashKeyRange::starting_hash_key),
+                    ending_hash_key: key(HashKeyRange::ending_hash_key),
+                }
+            }));
             let Some(token) = answer.next_token() else { return Ok(shards) };
             // A token stands for the stream and the filter of the first page.
             request = self.kinesis.list_shards().next_token(token);
@@ -173,6 +181,16 @@ impl Aws {
         Ok(())
     }
 
+    pub(super) async fn split_shard(&self, name: &str, shard: &str, new_hash_key: &str) -> Result<(), Failure> {
+        let request = self.kinesis.split_shard().stream_name(name).shard_to_split(shard);
+        request
+            .new_starting_hash_key(new_hash_key)
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:SplitShard", stream(name), &error))?;
+        Ok(())
+    }
+
     pub(super) async fn register_consumer(&self, name: &str, arn: &str, consumer: &str) -> Result<(), Failure> {
         let resource = ResourceId::FanOutConsumer(name.to_owned(), consumer.to_owned());
         let request = self.kinesis.register_stream_consumer().stream_arn(arn).consumer_name(consumer);
@@ -223,6 +241,7 @@ fn stream_facts(summary: &StreamDescriptionSummary) -> StreamFacts {
         },
         mode: if on_demand { StreamMode::OnDemand } else { StreamMode::Provisioned },
         open_shards: ShardCount(summary.open_shard_count().try_into().unwrap_or(0)),
+        shards: Vec::new(),
         retention: Hours(summary.retention_period_hours().try_into().unwrap_or(0)),
         encryption_key: encrypted.then(|| summary.key_id().unwrap_or_default().to_owned()),
         shard_level_metrics: metrics,

@@ -158,6 +158,7 @@ pub static OPERATIONS: &[Operation] = &[
     // The reference lists no resource type for UpdateShardCount, yet AWS's own auto-scaling sample grants it on
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
+    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], SCALE),
     // No plan of this version holds it, so no policy grants it.
     operation("kinesis", "RegisterStreamConsumer", Write, &[], APPLY),
     operation("kinesis", "DeleteStream", Write, &[on("kinesis:DeleteStream", OwnedStream)], DESTROY),

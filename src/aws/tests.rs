@@ -106,6 +106,12 @@ fn every_step() -> Vec<Step> {
         Step::IncreaseRetention { stream: s(), retention: Hours(48) },
         Step::DecreaseRetention { stream: s(), retention: Hours(24) },
         Step::UpdateShardCount { stream: s(), from: ShardCount(1), to: ShardCount(2) },
+        Step::SplitShard {
+            stream: s(),
+            shard: "shardId-000000000000".into(),
+            new_hash_key: "7".into(),
+            to: ShardCount(2),
+        },
         Step::RegisterStreamConsumer { stream: s(), consumer: c() },
         Step::DeleteStream { stream: s() },
         Step::CreateTable(Box::new(new_table(BillingMode::Provisioned))),
@@ -132,6 +138,7 @@ fn facts_with_stream() -> crate::model::Facts {
         status: LifecycleStatus::Active,
         mode: StreamMode::Provisioned,
         open_shards: ShardCount(1),
+        shards: Vec::new(),
         retention: Hours(24),
         encryption_key: None,
         shard_level_metrics: vec![],
@@ -249,6 +256,7 @@ async fn autoscaling_neither_creates_nor_deletes() {
             "dynamodb:DescribeTable",
             "dynamodb:UpdateTable",
             "kinesis:AddTagsToStream",
+            "kinesis:SplitShard",
             "kinesis:UpdateShardCount",
             "lambda:UpdateEventSourceMapping"
         ]

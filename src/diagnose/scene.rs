@@ -136,6 +136,7 @@ fn facts() -> Facts {
             status: LifecycleStatus::Active,
             mode: StreamMode::Provisioned,
             open_shards: ShardCount(2),
+            shards: Vec::new(),
             retention: Hours(24),
             encryption_key: None,
             shard_level_metrics: Vec::new(),

@@ -93,7 +93,7 @@ async fn shards(aws: &Aws, facts: &Facts, scope: Scope) -> Result<Vec<String>, F
             tracing::warn!(%failure, "the shards cannot be listed; a hot one is not named");
             Ok(Vec::new())
         }
-        answer => answer,
+        answer => Ok(answer?.into_iter().map(|shard| shard.id).collect()),
     }
 }
 

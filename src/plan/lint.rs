@@ -80,6 +80,7 @@ fn name_of(step: &Step) -> &'static str {
         Step::IncreaseRetention { .. } => "IncreaseStreamRetentionPeriod",
         Step::DecreaseRetention { .. } => "DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "UpdateShardCount",
+        Step::SplitShard { .. } => "SplitShard",
         Step::RegisterStreamConsumer { .. } => "RegisterStreamConsumer",
         Step::DeleteStream { .. } => "DeleteStream",
         Step::CreateTable(_) => "CreateTable",
@@ -102,6 +103,7 @@ fn resource_of(step: &Step) -> ResourceId {
         | Step::IncreaseRetention { stream, .. }
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
+        | Step::SplitShard { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
         Step::RegisterStreamConsumer { stream, consumer } => {
             ResourceId::FanOutConsumer(stream.clone(), consumer.clone())

@@ -192,6 +192,8 @@ pub enum Step {
     DecreaseRetention { stream: String, retention: Hours },
     /// kinesis:UpdateShardCount; the driver writes the ledger and its tag before it.
     UpdateShardCount { stream: String, from: ShardCount, to: ShardCount },
+    /// kinesis:SplitShard: one shard becomes two, `to` in all. Break-glass only.
+    SplitShard { stream: String, shard: String, new_hash_key: String, to: ShardCount },
     /// kinesis:RegisterStreamConsumer: its place; no plan of this version holds it.
     RegisterStreamConsumer { stream: String, consumer: String },
     /// kinesis:DeleteStream.

@@ -5,6 +5,7 @@
 //! shard target is at most double and at least half of the live count; nothing is lowered on missing
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
+mod break_glass;
 mod consumers;
 mod cycle;
 mod forecast;
@@ -19,10 +20,11 @@ mod targets;
 
 pub use learn::learn;
 pub use ledger::{
-    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,
+    reshards_used,
 };
 pub use size::size;
-pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
+pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
 #[cfg(test)]
 mod forecast_tests;

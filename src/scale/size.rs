@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Sizing, Target, Term, consumers,
+    Sizing, Target, Term, break_glass, consumers,
     cycle::{self, Configuration, Cycle, Reader},
     forecast,
     guards::{self, Frozen, SHARDS, hold},
@@ -270,6 +270,10 @@ impl Cycle<'_> {
             }
             Ok(None) => {}
             Err(refusal) => {
+                if refusal.guard == "quota" && self.load.rejecting {
+                    let bound = stream::shard_bound(self.pipeline);
+                    sizing.targets.split = break_glass::split(self.pipeline, self.stream, demand, bound);
+                }
                 let id = ResourceId::Stream(self.stream.name.clone());
                 sizing.holds.push(hold(&id, refusal.guard, refusal.reason, refusal.until));
             }

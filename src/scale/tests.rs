@@ -126,6 +126,7 @@ impl Scene {
                 status: LifecycleStatus::Active,
                 mode: StreamMode::Provisioned,
                 open_shards: ShardCount(1),
+                shards: Vec::new(),
                 retention: crate::model::Hours(24),
                 encryption_key: None,
                 shard_level_metrics: Vec::new(),

@@ -310,6 +310,4 @@ impl Default for ScalingSpec {
 pub enum BreakGlass {
     /// SplitShard, one shard a pass: it is not counted with UpdateShardCount.
     SplitShard,
-    /// UpdateStreamMode to on demand: at most twice in 24 hours, and dearer at a steady load.
-    OnDemand,
 }

@@ -344,6 +344,7 @@ fn new_stream(name: &str, shards: ShardCount, tags: &BTreeMap<String, String>) -
         status: LifecycleStatus::Active,
         mode: StreamMode::Provisioned,
         open_shards: shards,
+        shards: Vec::new(),
         retention: Hours(24),
         encryption_key: None,
         shard_level_metrics: Vec::new(),
