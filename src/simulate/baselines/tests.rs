@@ -28,7 +28,6 @@ impl Bench {
             shards: Vec::new(),
             retention: Hours(24),
             encryption_key: None,
-            shards: Vec::new(),
             shard_level_metrics: Vec::new(),
             created_at: None,
             tags: BTreeMap::new(),
