@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use crate::{
     diagnose::{self, ConsumerLoad, Finding, StreamLoad},
     memory::Memory,
-    model::{BillingMode, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamFacts},
+    model::{
+        BillingMode, CapacityUnits, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals,
+        StreamFacts,
+    },
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
 use super::{
-    Sizing,
+    Sizing, Target, Targets,
     consumers::{self, ConsumerDemand, ConsumerInputs},
     guards::{Frozen, hold},
     model::{SinkInputs, invocations_per_second},
@@ -102,6 +105,21 @@ impl Cycle<'_> {
     /// Whether every sink carries the configuration.
     pub(super) fn fits(&self, configuration: &Configuration, room: Room) -> bool {
         self.sinks.iter().all(|sink| sink.carries(&self.inputs(sink.table, configuration), room))
+    }
+
+    /// Whether every sink carries it once the raises decided in this cycle are made.
+    pub(super) fn fits_soon(&self, configuration: &Configuration, targets: &Targets) -> bool {
+        self.sinks.iter().all(|sink| {
+            let table = targets.tables.get(sink.table);
+            let decided = table.and_then(|table| match &sink.resource {
+                ResourceId::Index(_, index) => table.indexes.get(index),
+                _ => Some(&table.table),
+            });
+            let value = |target: Option<&Target<CapacityUnits>>, live| target.map_or(live, |target| target.value);
+            let write = value(decided.and_then(|it| it.write.as_ref()), sink.capacity.write);
+            let read = value(decided.and_then(|it| it.read.as_ref()), sink.capacity.read);
+            sink.settled && sink.holds(&self.inputs(sink.table, configuration), write, read)
+        })
     }
 
     /// Whether the sinks of one reader carry the configuration now.

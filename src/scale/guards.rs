@@ -107,6 +107,9 @@ pub(super) fn lowering_forbidden(
             Some(until),
         ));
     }
+    if memory.no_news {
+        return Some(("CloudWatch has published no new minute since the last look".to_owned(), None));
+    }
     let drained_for = SignedDuration::from_secs(i64::from(policy.drained_for_seconds));
     let Some(since) = memory.drained_since else {
         return Some(("records are waiting, or the age of the consumers is not known".to_owned(), None));

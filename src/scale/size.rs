@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Sizing, Target, Term, break_glass, consumers,
+    Sizing, Target, Targets, Term, break_glass, consumers,
     cycle::{self, Configuration, Cycle, Reader},
     forecast,
     guards::{self, Frozen, SHARDS, hold},
@@ -261,7 +261,7 @@ impl Cycle<'_> {
         }
         let decided = self.may_reshard(memory).and_then(|()| {
             if demand.wanted > live {
-                self.raise_shards(demand, wanted, memory)
+                self.raise_shards(demand, wanted, memory, &sizing.targets)
             } else {
                 self.lower_shards(demand, lowered, memory)
             }
@@ -301,6 +301,7 @@ impl Cycle<'_> {
         demand: &ShardDemand,
         wanted: &Configuration,
         memory: &Memory,
+        targets: &Targets,
     ) -> Result<Option<Target<ShardCount>>, Refusal> {
         let live = self.stream.open_shards;
         if let Some(until) = self.frozen.up {
@@ -319,7 +320,8 @@ impl Cycle<'_> {
                 // Whatever the fit says: what throttles now does not carry more readers.
                 return refuse("sink-first", "a table throttles, and more shards are more writers");
             }
-            if !self.fits(wanted, Room::Live) {
+            // A table is raised in the same pass, by the call before: it is there long before the new shards are.
+            if !self.fits_soon(wanted, targets) {
                 return refuse("sink-first", "the table is raised before its writers");
             }
         }
