@@ -18,5 +18,6 @@ pub mod model;
 pub mod observe;
 pub mod plan;
 pub mod scale;
+pub mod simulate;
 pub mod spec;
 pub mod twin;

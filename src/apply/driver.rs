@@ -292,6 +292,7 @@ pub(crate) fn describe(step: &Step) -> String {
         Step::IncreaseRetention { retention, .. } => format!("raising retention to {retention} h"),
         Step::DecreaseRetention { retention, .. } => format!("lowering retention to {retention} h"),
         Step::UpdateShardCount { from, to, .. } => format!("changing shards from {from} to {to}"),
+        Step::SplitShard { shard, to, .. } => format!("splitting {shard}, {to} shards then"),
         Step::RegisterStreamConsumer { .. } => "registering for enhanced fan-out".to_owned(),
         Step::DeleteStream { .. } | Step::DeleteTable { .. } | Step::DeleteMapping { .. } => "deleting".to_owned(),
         Step::CreateMapping(new) => match &new.fan_out_consumer {

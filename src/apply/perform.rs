@@ -37,6 +37,12 @@ pub async fn perform(
         Step::UpdateShardCount { stream, to, .. } => {
             reshard(aws, store, memory, pipeline, facts, step, stream, *to).await
         }
+        Step::SplitShard { to, .. } => {
+            // Not counted with UpdateShardCount; the new count must be known for ours all the same.
+            scale::note_pending(memory, *to, aws.clock().now());
+            store.save(&pipeline.name, memory).map_err(|error| unwritten(step, &error))?;
+            call(aws, store, pipeline, facts, step).await
+        }
         _ => call(aws, store, pipeline, facts, step).await,
     }
 }
@@ -151,6 +157,7 @@ fn operation(step: &Step) -> String {
         Step::IncreaseRetention { .. } => "kinesis:IncreaseStreamRetentionPeriod",
         Step::DecreaseRetention { .. } => "kinesis:DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "kinesis:UpdateShardCount",
+        Step::SplitShard { .. } => "kinesis:SplitShard",
         Step::RegisterStreamConsumer { .. } => "kinesis:RegisterStreamConsumer",
         Step::TagStreamConsumer { .. } => "kinesis:TagResource",
         Step::DeregisterStreamConsumer { .. } => "kinesis:DeregisterStreamConsumer",
@@ -180,6 +187,7 @@ pub(crate) fn resource(step: &Step) -> ResourceId {
         | Step::IncreaseRetention { stream, .. }
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
+        | Step::SplitShard { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
         Step::RegisterStreamConsumer { stream, consumer, .. }
         | Step::TagStreamConsumer { stream, consumer, .. }

@@ -20,6 +20,7 @@ impl Aws {
             Step::IncreaseRetention { stream, retention } => self.increase_retention(stream, *retention).await,
             Step::DecreaseRetention { stream, retention } => self.decrease_retention(stream, *retention).await,
             Step::UpdateShardCount { stream, from: _, to } => self.update_shard_count(stream, *to).await,
+            Step::SplitShard { stream, shard, new_hash_key, .. } => self.split_shard(stream, shard, new_hash_key).await,
             Step::RegisterStreamConsumer { stream, consumer, tags } => {
                 let arn = stream_arn(facts, "kinesis:RegisterStreamConsumer")?;
                 self.register_consumer(&consumer_id(stream, consumer), arn, consumer, tags).await

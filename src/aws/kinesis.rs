@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::PoisonError};
 
 use aws_sdk_kinesis::types::{
-    ConsumerStatus, EncryptionType, EnhancedMetrics, ScalingType, Shard, ShardFilter, ShardFilterType,
+    ConsumerStatus, EncryptionType, EnhancedMetrics, HashKeyRange, ScalingType, Shard, ShardFilter, ShardFilterType,
     StreamDescriptionSummary, StreamMode as SdkMode, StreamModeDetails, StreamStatus, builders::ShardFilterBuilder,
 };
 
@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Aws;
 use crate::model::{
-    ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode,
+    ErrorClass, Failure, FanOutFacts, Hours, LifecycleStatus, ResourceId, ShardCount, ShardFacts, StreamFacts,
+    StreamMode,
 };
 
 /// How long the account's shard limit is taken for unchanged: AWS raises it on request, which takes hours. Our choice.
@@ -89,10 +90,19 @@ impl Aws {
         Ok(tags.map(|tag| (tag.key().to_owned(), tag.value().unwrap_or_default().to_owned())).collect())
     }
 
-    /// ListShards: the ids of the open shards.
-    pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<String>, Failure> {
+    /// ListShards: the open shards.
+    pub(crate) async fn open_shards(&self, name: &str) -> Result<Vec<ShardFacts>, Failure> {
         let open = ShardFilter::builder().r#type(ShardFilterType::AtLatest);
-        Ok(self.shards(name, open).await?.iter().map(|shard| shard.shard_id().to_owned()).collect())
+        let shards = self.shards(name, open).await?;
+        let facts = shards.iter().map(|shard| {
+            let key = |of: fn(&HashKeyRange) -> &str| shard.hash_key_range().map(of).unwrap_or_default().to_owned();
+            ShardFacts {
+                id: shard.shard_id().to_owned(),
+                starting_hash_key: key(HashKeyRange::starting_hash_key),
+                ending_hash_key: key(HashKeyRange::ending_hash_key),
+            }
+        });
+        Ok(facts.collect())
     }
 
     /// ListShards: whether a shard that was open at this moment, or was opened later, has been closed since.
@@ -196,6 +206,16 @@ impl Aws {
         Ok(())
     }
 
+    pub(super) async fn split_shard(&self, name: &str, shard: &str, new_hash_key: &str) -> Result<(), Failure> {
+        let request = self.kinesis.split_shard().stream_name(name).shard_to_split(shard);
+        request
+            .new_starting_hash_key(new_hash_key)
+            .send()
+            .await
+            .map_err(|error| self.failure("kinesis:SplitShard", stream(name), &error))?;
+        Ok(())
+    }
+
     pub(super) async fn register_consumer(
         &self,
         resource: &ResourceId,
@@ -274,6 +294,7 @@ fn stream_facts(summary: &StreamDescriptionSummary) -> StreamFacts {
         },
         mode: if on_demand { StreamMode::OnDemand } else { StreamMode::Provisioned },
         open_shards: ShardCount(summary.open_shard_count().try_into().unwrap_or(0)),
+        shards: Vec::new(),
         retention: Hours(summary.retention_period_hours().try_into().unwrap_or(0)),
         encryption_key: encrypted.then(|| summary.key_id().unwrap_or_default().to_owned()),
         shard_level_metrics: metrics,

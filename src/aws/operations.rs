@@ -169,6 +169,7 @@ pub static OPERATIONS: &[Operation] = &[
     // The reference lists no resource type for UpdateShardCount, yet AWS's own auto-scaling sample grants it on
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
+    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], SCALE),
     // Tags on registration take TagResource (Kinesis API, RegisterStreamConsumer).
     operation(
         "kinesis",

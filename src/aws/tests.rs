@@ -108,6 +108,12 @@ fn every_step() -> Vec<Step> {
         Step::IncreaseRetention { stream: s(), retention: Hours(48) },
         Step::DecreaseRetention { stream: s(), retention: Hours(24) },
         Step::UpdateShardCount { stream: s(), from: ShardCount(1), to: ShardCount(2) },
+        Step::SplitShard {
+            stream: s(),
+            shard: "shardId-000000000000".into(),
+            new_hash_key: "7".into(),
+            to: ShardCount(2),
+        },
         Step::RegisterStreamConsumer { stream: s(), consumer: c(), tags: tags() },
         Step::TagStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned(), tags: tags() },
         Step::DeregisterStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned() },
@@ -136,6 +142,7 @@ fn facts_with_stream() -> crate::model::Facts {
         status: LifecycleStatus::Active,
         mode: StreamMode::Provisioned,
         open_shards: ShardCount(1),
+        shards: Vec::new(),
         retention: Hours(24),
         encryption_key: None,
         shard_level_metrics: vec![],
@@ -253,6 +260,7 @@ async fn autoscaling_neither_creates_nor_deletes() {
             "dynamodb:DescribeTable",
             "dynamodb:UpdateTable",
             "kinesis:AddTagsToStream",
+            "kinesis:SplitShard",
             "kinesis:UpdateShardCount",
             "lambda:UpdateEventSourceMapping"
         ]

@@ -50,7 +50,7 @@ pub(super) fn named(stream: &str) -> Pipeline {
             recovery: SignedDuration::from_mins(10),
             monthly_budget_usd: None,
         },
-        scaling: ScalingSpec { policy: "balanced".to_owned() },
+        scaling: ScalingSpec::default(),
     }
 }
 

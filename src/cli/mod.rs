@@ -17,6 +17,7 @@ pub mod exit;
 pub mod explain;
 mod found;
 pub mod globals;
+pub mod history;
 pub mod iam_policy;
 pub mod local;
 pub mod logging;
@@ -25,6 +26,7 @@ pub mod progress;
 pub mod render;
 pub mod serve;
 pub mod signals;
+pub mod simulate;
 pub mod source;
 pub mod status;
 pub mod target;
@@ -65,12 +67,16 @@ enum Command {
     Status(status::StatusArgs),
     /// Say what is wrong, why, what it leads to and what to do, of any pipeline that runs.
     Diagnose(diagnose::DiagnoseArgs),
+    /// Show what the daemon decided, from what, and whether it came as expected.
+    History(history::HistoryArgs),
     /// Explain a code that a diagnosis names.
     Explain(explain::ExplainArgs),
     /// Watch the pipeline and scale it.
     Daemon(daemon::DaemonArgs),
     /// Watch the Alleycat pipeline fall over, and then the operator keep it up; needs no AWS account.
     Demo(demo::DemoArgs),
+    /// Play days of a pipeline in seconds, with the operator and with other policies.
+    Simulate(Box<simulate::SimulateArgs>),
     /// Serve the simulated AWS on a local port to any AWS client.
     Local(serve::LocalArgs),
     /// Print the IAM policy a command needs.
@@ -113,9 +119,11 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Destroy(args) => destroy::run(globals, console, args),
         Command::Status(args) => status::run(globals, console, args),
         Command::Diagnose(args) => diagnose::run(globals, console, args),
+        Command::History(args) => history::run(globals, console, args),
         Command::Explain(args) => explain::run(console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),
+        Command::Simulate(args) => simulate::run(globals, console, args),
         Command::Local(args) => serve::run(globals, console, args),
         Command::IamPolicy(args) => iam_policy::run(console, args),
         Command::Version => version::run(console),

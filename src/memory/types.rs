@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    diagnose::Finding,
-    model::{Failure, ResourceId, ShardCount},
+    model::{Failure, ShardCount},
     plan::Step,
-    scale::{Hold, Term},
 };
 
 /// Everything remembered of one pipeline.
@@ -34,6 +32,15 @@ pub struct Memory {
     pub last_change: BTreeMap<String, Timestamp>,
     /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
     pub drained_since: Option<Timestamp>,
+    /// The newest minute that the last pass had metrics of.
+    #[serde(default)]
+    pub newest_minute: Option<Timestamp>,
+    /// The last pass brought no newer minute than the one before: nothing new is known.
+    #[serde(default)]
+    pub no_news: bool,
+    /// What came in at each time of the last weeks.
+    #[serde(default)]
+    pub season: Season,
     /// What the daemon last did to a resource (by its printed name) that has not led to the wanted state yet.
     pub attempts: BTreeMap<String, Attempt>,
     /// Enhanced fan-out: since when it is wanted or not, and moves that were given up.
@@ -62,6 +69,14 @@ pub struct RefusedMove {
     pub until: Timestamp,
     /// Why.
     pub reason: String,
+}
+
+/// The highest offered load of each quarter of an hour, for some weeks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Season {
+    /// By days since the epoch (UTC): records/s of the 96 quarters of an hour; none where nothing was seen.
+    pub days: BTreeMap<i64, Vec<Option<u32>>>,
 }
 
 /// The last step tried on a resource that still wants a change. Keeps the daemon from repeating a call every minute
@@ -95,6 +110,9 @@ impl Memory {
             slot_rates: BTreeMap::new(),
             last_change: BTreeMap::new(),
             drained_since: None,
+            newest_minute: None,
+            no_news: false,
+            season: Season::default(),
             attempts: BTreeMap::new(),
             fan_out: FanOutMemory::default(),
         }
@@ -205,22 +223,4 @@ pub enum IntentState {
         /// Why.
         failure: Failure,
     },
-}
-
-/// One cycle's decision: what was seen, concluded and done. Only cycles that change something are stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Decision {
-    /// Ascending number inside the store.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The findings.
-    pub findings: Vec<Finding>,
-    /// The formula terms.
-    pub terms: Vec<Term>,
-    /// What was held back.
-    pub holds: Vec<Hold>,
-    /// What was done, in words, by resource.
-    pub actions: Vec<(ResourceId, String)>,
 }

@@ -94,6 +94,9 @@ pub struct StreamFacts {
     pub mode: StreamMode,
     /// Open shards (closed ones inside retention are not counted).
     pub open_shards: ShardCount,
+    /// The open shards themselves; empty unless they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<ShardFacts>,
     /// Retention.
     pub retention: Hours,
     /// The KMS key, when server-side encryption is on.
@@ -104,6 +107,18 @@ pub struct StreamFacts {
     pub created_at: Option<Timestamp>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// An open shard (ListShards).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShardFacts {
+    /// Shard id.
+    pub id: String,
+    /// First hash key of its range, as AWS writes it: decimal, up to 2^128 - 1.
+    pub starting_hash_key: String,
+    /// Last hash key of its range.
+    pub ending_hash_key: String,
 }
 
 /// A registered enhanced fan-out consumer.

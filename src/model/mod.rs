@@ -11,7 +11,7 @@ mod units;
 
 pub use facts::{
     BillingMode, CapacityFacts, Facts, FanOutFacts, FunctionFacts, IndexFacts, LifecycleStatus, MappingFacts,
-    MappingState, StreamFacts, StreamMode, TableFacts,
+    MappingState, ShardFacts, StreamFacts, StreamMode, TableFacts,
 };
 pub use failure::{ErrorClass, Failure};
 pub use resource::ResourceId;

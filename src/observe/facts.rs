@@ -11,7 +11,7 @@ use crate::{
     model::{
         ErrorClass, Facts, Failure, FanOutFacts, FunctionFacts, LifecycleStatus, MappingFacts, StreamFacts, TableFacts,
     },
-    spec::Pipeline,
+    spec::{BreakGlass, Pipeline},
 };
 
 /// Observes the resources named in the spec, and every event source mapping on the stream.
@@ -22,7 +22,13 @@ use crate::{
 pub async fn facts(aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
     let clock = aws.clock();
     let identity = retry(clock, || aws.identity()).await?;
-    let stream = stream(aws, &pipeline.stream.name).await?;
+    let mut stream = stream(aws, &pipeline.stream.name).await?;
+    // Only a split needs to know where the shards begin and end.
+    if let Some(stream) = stream.as_mut().filter(|stream| stream.status == LifecycleStatus::Active)
+        && pipeline.scaling.break_glass.contains(&BreakGlass::SplitShard)
+    {
+        stream.shards = retry(clock, || aws.open_shards(&stream.name)).await?;
+    }
     let fan_out = match &stream {
         // A stream that is being created has no consumers, and refuses to list them.
         Some(stream) if stream.status != LifecycleStatus::Creating => tagged_fan_out(aws, stream).await?,

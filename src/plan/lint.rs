@@ -86,6 +86,7 @@ fn name_of(step: &Step) -> &'static str {
         Step::IncreaseRetention { .. } => "IncreaseStreamRetentionPeriod",
         Step::DecreaseRetention { .. } => "DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "UpdateShardCount",
+        Step::SplitShard { .. } => "SplitShard",
         Step::RegisterStreamConsumer { .. } => "RegisterStreamConsumer",
         Step::TagStreamConsumer { .. } => "TagResource",
         Step::DeregisterStreamConsumer { .. } => "DeregisterStreamConsumer",
@@ -110,6 +111,7 @@ fn resource_of(step: &Step) -> ResourceId {
         | Step::IncreaseRetention { stream, .. }
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
+        | Step::SplitShard { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
         Step::RegisterStreamConsumer { stream, consumer, .. }
         | Step::TagStreamConsumer { stream, consumer, .. }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     model::{BillingMode, Bounds, CapacityFacts, CapacityUnits, Hours, ShardCount},
     scale::CapacityTarget,
+    spec::BreakGlass,
 };
 
 use super::{Action, CapacityChange, Input, MappingChange, Step};
@@ -55,6 +56,7 @@ impl<'a> State<'a> {
             Step::IncreaseRetention { retention, .. } => self.retention(*retention, true, complain),
             Step::DecreaseRetention { retention, .. } => self.retention(*retention, false, complain),
             Step::UpdateShardCount { from, to, .. } => self.reshard(*from, *to, complain),
+            Step::SplitShard { to, .. } => self.split(*to, complain),
             Step::CreateTable(new) => {
                 let spec = self.input.pipeline.tables.iter().find(|spec| spec.name == new.spec.name);
                 let Some(spec) = spec else { return };
@@ -93,6 +95,20 @@ impl<'a> State<'a> {
         }
         if !bounds.contains(to) || (self.input.facts.stream.is_some() && bounds.contains(from)) {
             complain(format!("retention {from}h -> {to}h is not a move into [{}h, {}h]", bounds.min, bounds.max));
+        }
+    }
+
+    fn split(&mut self, to: ShardCount, complain: &mut impl FnMut(String)) {
+        let Some(at) = self.shards.replace(to) else { return };
+        let pipeline = self.input.pipeline;
+        if !pipeline.scaling.break_glass.contains(&BreakGlass::SplitShard) {
+            complain("the spec's breakGlass does not allow SplitShard".to_owned());
+        }
+        if to.get() != at.get().saturating_add(1) || !allowed(&pipeline.stream.shards, at, to) {
+            complain(format!("{at} -> {to} shards is not one more inside the bounds"));
+        }
+        if pipeline.consumers.iter().any(|consumer| !consumer.concurrency_safe) {
+            complain("more shards would run a consumer concurrently that is not concurrencySafe".to_owned());
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     cost,
     model::{Bounds, LifecycleStatus, ResourceId, ShardCount, StreamFacts, StreamMode, TAG_RESHARDS, UsdPerHour},
-    scale::COLD_LEDGER_TAG,
+    scale::{COLD_LEDGER_TAG, Split, Target},
     spec::{Encryption, Pipeline},
 };
 
@@ -127,7 +127,7 @@ fn cost_after(live: &StreamFacts, work: &Work, input: &Input<'_>) -> UsdPerHour 
     let mut after = live.clone();
     for step in &work.steps {
         match step {
-            Step::UpdateShardCount { to, .. } => after.open_shards = *to,
+            Step::UpdateShardCount { to, .. } | Step::SplitShard { to, .. } => after.open_shards = *to,
             Step::IncreaseRetention { retention, .. } | Step::DecreaseRetention { retention, .. } => {
                 after.retention = *retention;
             }
@@ -193,7 +193,26 @@ fn shard_goal(input: &Input<'_>, live: ShardCount) -> (ShardCount, Owner, String
     }
 }
 
+/// The break-glass way: one shard becomes two, without a call of the daily budget.
+fn split(split: &Target<Split>, live: &StreamFacts, work: &mut Work) {
+    let to = ShardCount(live.open_shards.get().saturating_add(1));
+    work.field(FieldChange {
+        path: "shards".to_owned(),
+        before: Some(live.open_shards.to_string()),
+        after: Some(to.to_string()),
+        owner: Owner::Scaler,
+        reason: split.reason.clone(),
+    });
+    let Split { shard, new_hash_key } = split.value.clone();
+    let step = Step::SplitShard { stream: live.name.clone(), shard, new_hash_key, to };
+    work.step(step, timing::SPLIT_SHARD);
+}
+
 fn shards(draft: &mut Draft, input: &Input<'_>, id: &ResourceId, live: &StreamFacts, work: &mut Work) {
+    if let Some(target) = input.targets.and_then(|targets| targets.split.as_ref()) {
+        split(target, live, work);
+        return;
+    }
     let (from, bounds) = (live.open_shards, shard_bounds(input.pipeline));
     let (mut goal, owner, reason) = shard_goal(input, from);
     if let Some(limit) = input.facts.shard_limit.map(ShardCount).filter(|limit| owner == Owner::Scaler && *limit < goal)

@@ -9,6 +9,8 @@ use crate::{model::ShardCount, spec::ScalingPolicy};
 
 /// Tags, retention, deletion protection, point-in-time recovery, TTL: seconds.
 pub const SETTING: SignedDuration = SignedDuration::from_secs(10);
+/// SplitShard: as a reshard of one shard (assumption, as for UpdateShardCount).
+pub const SPLIT_SHARD: SignedDuration = SignedDuration::from_secs(60);
 /// CreateStream (botocore's waiter polls each 10 s; small streams are ACTIVE in under a minute).
 pub const CREATE_STREAM: SignedDuration = SignedDuration::from_secs(30);
 /// DeleteStream.

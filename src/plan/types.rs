@@ -195,6 +195,8 @@ pub enum Step {
     DecreaseRetention { stream: String, retention: Hours },
     /// kinesis:UpdateShardCount; the driver writes the ledger and its tag before it.
     UpdateShardCount { stream: String, from: ShardCount, to: ShardCount },
+    /// kinesis:SplitShard: one shard becomes two, `to` in all. Break-glass only.
+    SplitShard { stream: String, shard: String, new_hash_key: String, to: ShardCount },
     /// kinesis:RegisterStreamConsumer with tags.
     RegisterStreamConsumer { stream: String, consumer: String, tags: BTreeMap<String, String> },
     /// kinesis:TagResource on a fan-out consumer.

@@ -14,7 +14,11 @@ use crate::{
     spec::{ConsumerSpec, Delivery, Pipeline, ScalingPolicy},
 };
 
-use super::{Sizing, Target, guards::hold, stream};
+use super::{
+    Sizing, Target,
+    guards::{Frozen, hold},
+    stream,
+};
 
 /// Shared reads must have been short for so long. Our choice: a move pauses the consumer for minutes.
 const SHORT_FOR: SignedDuration = SignedDuration::from_mins(15);
@@ -44,7 +48,7 @@ struct Scene<'a> {
 
 /// Chooses the delivery of `auto` consumers, and keeps everything still around a move that is under way.
 #[expect(clippy::too_many_arguments, reason = "the inputs of the sizing and the prices")]
-pub fn deliver(
+pub(super) fn deliver(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
     facts: &Facts,
@@ -63,7 +67,8 @@ pub fn deliver(
         return keep_still(spec, to, stream, signals, sizing);
     }
     let free = |spec: &ConsumerSpec| spec.delivery == Delivery::Auto && spec.idempotent;
-    if !pipeline.consumers.iter().any(free) {
+    let frozen = Frozen::at(&pipeline.scaling.freeze, now);
+    if !pipeline.consumers.iter().any(free) || frozen.up.is_some() || frozen.down.is_some() {
         return;
     }
     let Some(load) = diagnose::stream_load(policy, stream, signals) else {

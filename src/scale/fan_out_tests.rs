@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Sizing, Target, deliver};
+use super::{Sizing, Target, fan_out::deliver};
 use crate::{
     apply::fixtures::{self, at},
     cost::PriceSheet,

@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
+    diagnose::{Diagnosis, Finding},
     memory::{Memory, Recommendation},
     model::{CapacityFacts, ResourceId},
-    spec::ScalingPolicy,
+    spec::{Freeze, ScalingPolicy},
 };
 
 use super::Hold;
@@ -57,23 +58,57 @@ pub(super) fn decrease_allowed(policy: &ScalingPolicy, capacity: &CapacityFacts,
         || capacity.last_decrease.is_none_or(|at| now >= at + DECREASE_EVERY + SignedDuration::from_mins(1))
 }
 
+/// Until when the spec's freeze windows forbid to raise and to lower, where they do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Frozen {
+    pub(super) up: Option<Timestamp>,
+    pub(super) down: Option<Timestamp>,
+}
+
+impl Frozen {
+    /// What the windows say of `now`.
+    pub(super) fn at(windows: &[Freeze], now: Timestamp) -> Self {
+        let until = |applies: fn(&Freeze) -> bool| {
+            windows.iter().filter(|freeze| applies(freeze)).filter_map(|freeze| freeze.window.meets(now, now)).max()
+        };
+        Self { up: until(|freeze| freeze.up), down: until(|freeze| freeze.down) }
+    }
+}
+
+/// Drops what the signals seem to say and the memory explains: just after a reshard the minutes seen are those of the
+/// old shards, and rejections that were right for them look like a hot shard among the new ones.
+pub(super) fn discount(findings: &mut Vec<Finding>, memory: &Memory, policy: &ScalingPolicy, now: Timestamp) {
+    // Three minutes decide on a hot shard; all of them must lie behind the change.
+    let seen_after = SignedDuration::from_secs(i64::from(policy.metric_delay_seconds)) + SignedDuration::from_mins(4);
+    let resharded = memory.last_change.get(SHARDS).is_some_and(|at| now < *at + seen_after);
+    let on_stream = |finding: &Finding| matches!(finding.resource, ResourceId::Stream(_));
+    findings.retain(|it| !(resharded && it.diagnosis == Diagnosis::HotShard && on_stream(it)));
+}
+
 /// A hold.
 pub(super) fn hold(resource: &ResourceId, guard: &str, reason: String, until: Option<Timestamp>) -> Hold {
     Hold { resource: resource.clone(), guard: guard.to_owned(), reason, until }
 }
 
-/// Why nothing at all may be lowered now, if so: a backlog or missing signals within the drained time, a lost
+/// Why nothing at all may be lowered now, if so: a freeze window, a backlog or missing signals within the drained time, a lost
 /// ledger, or a raise whose effect is not visible yet.
 pub(super) fn lowering_forbidden(
     memory: &Memory,
     policy: &ScalingPolicy,
+    frozen: Frozen,
     now: Timestamp,
 ) -> Option<(String, Option<Timestamp>)> {
+    if let Some(until) = frozen.down {
+        return Some(("the spec freezes lowering".to_owned(), Some(until)));
+    }
     if let Some(until) = memory.no_scale_in_before.filter(|until| now < *until) {
         return Some((
             "the history was lost: nothing is lowered until it has been watched again".to_owned(),
             Some(until),
         ));
+    }
+    if memory.no_news {
+        return Some(("CloudWatch has published no new minute since the last look".to_owned(), None));
     }
     let drained_for = SignedDuration::from_secs(i64::from(policy.drained_for_seconds));
     let Some(since) = memory.drained_since else {

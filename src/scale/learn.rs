@@ -12,6 +12,8 @@ use crate::{
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
 };
 
+use super::forecast;
+
 /// Minutes of traffic kept per sink.
 const ACTIVE_SAMPLES: usize = 60;
 /// Minutes kept whether or not there was traffic: what "recently" means for bursts.
@@ -32,6 +34,9 @@ pub fn learn(
     signals: &Signals,
     now: Timestamp,
 ) {
+    memory.no_news = memory.newest_minute.is_some_and(|seen| signals.newest_expected <= seen);
+    memory.newest_minute = Some(signals.newest_expected);
+    forecast::learn(memory, policy, facts, signals);
     for table in &pipeline.tables {
         let (Some(live), Some(measured)) = (facts.tables.get(&table.name), signals.tables.get(&table.name)) else {
             continue;

@@ -147,6 +147,11 @@ fn again(memory: &mut Memory, mut seen: StreamSeen, stream: &StreamFacts, now: T
 /// Counts a call of ours. To be called, and stored, before the call is made.
 pub fn note_reshard(memory: &mut Memory, target: ShardCount, now: Timestamp) {
     memory.reshards.entries.push(LedgerEntry { at: now, kind: LedgerEntryKind::Ours });
+    note_pending(memory, target, now);
+}
+
+/// Takes in that the open shards are about to become `target` by our doing.
+pub fn note_pending(memory: &mut Memory, target: ShardCount, now: Timestamp) {
     if let Some(seen) = &mut memory.stream_seen {
         (seen.pending_target, seen.pending_since) = (Some(target), Some(now));
     }

@@ -1,13 +1,16 @@
 //! Estimators, joint sizing, quota ledger, guards → [`Targets`], with every formula term kept. Pure.
 //!
 //! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
-//! [`size`] (what each resource should be now), [`deliver`] (who reads through enhanced fan-out). What always holds: a target is inside the spec's bounds; a
+//! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`). What always holds: a target is inside the spec's bounds; a
 //! shard target is at most double and at least half of the live count; nothing is lowered on missing
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
+mod break_glass;
 mod consumers;
 mod cycle;
+mod decide;
 mod fan_out;
+mod forecast;
 mod guards;
 mod learn;
 mod ledger;
@@ -17,16 +20,19 @@ mod size;
 mod stream;
 mod targets;
 
-pub use fan_out::deliver;
+pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
-    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_refused, note_reshard, remember, reshards_used,
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,
+    reshards_used,
 };
 pub use size::size;
-pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, TableTargets, Target, Targets, Term};
+pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
 #[cfg(test)]
 mod fan_out_tests;
+#[cfg(test)]
+mod forecast_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     Hold, Target, Term,
-    guards::{self, hold},
+    guards::{self, Frozen, hold},
     model::{DemandModel, Side, SinkInputs},
 };
 
@@ -53,14 +53,18 @@ impl Sink<'_> {
     /// Whether a configuration fits: into the capacity that is there (then raising what leads to it is
     /// allowed), or into any inside the bounds.
     pub(super) fn carries(&self, inputs: &[SinkInputs], room: Room) -> bool {
-        let (write, read) = match room {
-            Room::Live => (self.capacity.write, self.capacity.read),
-            Room::Bound => (self.write_bounds.max, self.read_bounds.max),
-        };
+        match room {
+            Room::Live => self.settled && self.holds(inputs, self.capacity.write, self.capacity.read),
+            Room::Bound => self.holds(inputs, self.write_bounds.max, self.read_bounds.max),
+        }
+    }
+
+    /// Whether a configuration fits into so much.
+    pub(super) fn holds(&self, inputs: &[SinkInputs], write: CapacityUnits, read: CapacityUnits) -> bool {
         let fits = |model: &DemandModel, limit: CapacityUnits| {
             units(model, inputs).is_none_or(|need| need <= limit.get() as f64)
         };
-        (self.settled || room == Room::Bound) && fits(&self.write_model, write) && fits(&self.read_model, read)
+        fits(&self.write_model, write) && fits(&self.read_model, read)
     }
 
     /// Whether writes are throttled for provisioned throughput now.
@@ -173,11 +177,13 @@ pub(super) struct SinkTargets {
 }
 
 /// Decides both sides of a sink.
+#[expect(clippy::too_many_arguments, reason = "what a sink is decided from, passed on once")]
 pub(super) fn decide(
     policy: &ScalingPolicy,
     sink: &Sink<'_>,
     steady: &[SinkInputs],
     memory: &mut Memory,
+    frozen: Frozen,
     now: Timestamp,
     terms: &mut Vec<Term>,
     holds: &mut Vec<Hold>,
@@ -210,6 +216,11 @@ pub(super) fn decide(
             }
         }
     }
+    if let Some(until) = frozen.up.filter(|_| targets.raises) {
+        let reason = "the spec freezes raises: more capacity is wanted".to_owned();
+        holds.push(hold(&sink.resource, "frozen", reason, Some(until)));
+        return SinkTargets::default();
+    }
     if !sink.settled && targets.raises {
         holds.push(hold(&sink.resource, "in-transition", "the table is being changed".to_owned(), None));
         return SinkTargets::default();
@@ -217,7 +228,7 @@ pub(super) fn decide(
     if targets.raises || lower.is_empty() || !sink.settled {
         return targets;
     }
-    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, now) {
+    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, frozen, now) {
         holds.push(hold(&sink.resource, "scale-in", reason, until));
     } else if !guards::decrease_allowed(policy, sink.capacity, now) {
         holds.push(hold(

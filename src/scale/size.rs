@@ -12,9 +12,10 @@ use crate::{
 };
 
 use super::{
-    Sizing, Target, Term, consumers,
+    Sizing, Target, Targets, Term, break_glass, consumers,
     cycle::{self, Configuration, Cycle, Reader},
-    guards::{self, SHARDS, hold},
+    forecast,
+    guards::{self, Frozen, SHARDS, hold},
     ledger,
     model::Side,
     sinks::{self, Room},
@@ -39,20 +40,38 @@ pub fn size(
         return sizing;
     };
     let sinks = cycle::collect_sinks(pipeline, facts, signals, memory);
-    let expected = stream::expected_records(policy, &load, live.open_shards);
+    let forecast = forecast::expected(pipeline, policy, &load, live.open_shards, memory, now);
+    let hot = |it: &Finding| it.diagnosis == Diagnosis::HotShard && matches!(it.resource, ResourceId::Stream(_));
+    let hot = findings.iter().any(hot);
+    // What a hot shard rejects reaches nobody behind it.
+    let expected = if hot { forecast.records.min(load.accepted) } else { forecast.records };
     let readers =
         cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, now, &mut sizing);
     let calls_left = ledger::MAX_RESHARDS_PER_DAY.saturating_sub(ledger::reshards_used(&memory.reshards, now));
     let throttled = sinks.iter().any(|sink| sink.still_throttled(memory));
-    let cycle =
-        Cycle { pipeline, policy, stream: live, findings, load, expected, readers, sinks, throttled, calls_left, now };
+    let frozen = Frozen::at(&pipeline.scaling.freeze, now);
+    let cycle = Cycle {
+        pipeline,
+        policy,
+        stream: live,
+        load,
+        expected,
+        readers,
+        sinks,
+        hot,
+        throttled,
+        frozen,
+        calls_left,
+        now,
+    };
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
     let for_consumers =
         cycle.readers.iter().filter_map(|reader| reader.demand.as_ref()).map(|it| it.shards).fold(0.0, f64::max);
     // Who reads through fan-out has a pipe of its own.
     let fanned = cycle.readers.iter().filter(|reader| reader.mapping.source_arn != live.arn).count();
     let sharing = pipeline.consumers.len() + pipeline.external_consumers.len() - fanned;
-    let demand = stream::demand(pipeline, policy, live, &cycle.load, sharing, for_consumers, &mut sizing.terms);
+    let (load, terms) = (&cycle.load, &mut sizing.terms);
+    let demand = stream::demand(pipeline, policy, live, (load, sharing), &forecast, for_consumers, terms);
     let wanted = cycle.wanted(&demand, memory);
 
     let mut lowered = cycle.size_sinks(&wanted, memory, &mut sizing);
@@ -110,7 +129,8 @@ impl Cycle<'_> {
         for sink in &self.sinks {
             let inputs = self.inputs(sink.table, wanted);
             let (terms, holds) = (&mut sizing.terms, &mut sizing.holds);
-            decided.push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.now, terms, holds)));
+            decided
+                .push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds)));
         }
         let mut lowered = false;
         for (sink, targets) in &decided {
@@ -201,6 +221,9 @@ impl Cycle<'_> {
             return Ok(Some(Target { value: ParallelizationFactor(1), reason }));
         }
         if demand.factor > live {
+            if let Some(until) = self.frozen.up {
+                return refuse_until("frozen", "the spec freezes raises", Some(until));
+            }
             if let Some(reason) = &demand.no_raise {
                 return refuse("not-the-bottleneck", reason.clone());
             }
@@ -218,7 +241,7 @@ impl Cycle<'_> {
         let window = SignedDuration::from_secs(i64::from(self.policy.factor_stabilization_seconds));
         let highest = guards::lower_to(memory, field, window, self.now).map(|it| ParallelizationFactor(it as u32));
         let Some(value) = highest.filter(|highest| *highest < live) else { return Ok(None) };
-        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.now) {
+        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {
             return refuse_until("scale-in", reason, until);
         }
         let reason = format!("{value} was enough at all times of the last {} min", window.as_mins());
@@ -242,7 +265,7 @@ impl Cycle<'_> {
         }
         let decided = self.may_reshard(memory).and_then(|()| {
             if demand.wanted > live {
-                self.raise_shards(demand, wanted, memory)
+                self.raise_shards(demand, wanted, memory, &sizing.targets)
             } else {
                 self.lower_shards(demand, lowered, memory)
             }
@@ -254,6 +277,10 @@ impl Cycle<'_> {
             }
             Ok(None) => {}
             Err(refusal) => {
+                if refusal.guard == "quota" && self.load.rejecting {
+                    let bound = stream::shard_bound(self.pipeline);
+                    sizing.targets.split = break_glass::split(self.pipeline, self.stream, demand, bound);
+                }
                 let id = ResourceId::Stream(self.stream.name.clone());
                 sizing.holds.push(hold(&id, refusal.guard, refusal.reason, refusal.until));
             }
@@ -267,10 +294,7 @@ impl Cycle<'_> {
         if memory.stream_seen.as_ref().is_some_and(|seen| seen.pending_target.is_some()) {
             return refuse("in-transition", "the last call has not shown its effect yet");
         }
-        let hot = |finding: &&Finding| {
-            finding.diagnosis == Diagnosis::HotShard && matches!(finding.resource, ResourceId::Stream(_))
-        };
-        if self.findings.iter().any(|finding| hot(&finding)) {
+        if self.hot {
             return refuse("hot-shard", "more shards do not help a hot key");
         }
         Ok(())
@@ -281,8 +305,12 @@ impl Cycle<'_> {
         demand: &ShardDemand,
         wanted: &Configuration,
         memory: &Memory,
+        targets: &Targets,
     ) -> Result<Option<Target<ShardCount>>, Refusal> {
         let live = self.stream.open_shards;
+        if let Some(until) = self.frozen.up {
+            return refuse_until("frozen", "the spec freezes raises", Some(until));
+        }
         if self.calls_left == 0 {
             let frees = ledger::frees_at(&memory.reshards, self.now);
             return refuse_until("quota", "all ten UpdateShardCount calls of 24 h are used", frees);
@@ -296,7 +324,8 @@ impl Cycle<'_> {
                 // Whatever the fit says: what throttles now does not carry more readers.
                 return refuse("sink-first", "a table throttles, and more shards are more writers");
             }
-            if !self.fits(wanted, Room::Live) {
+            // A table is raised in the same pass, by the call before: it is there long before the new shards are.
+            if !self.fits_soon(wanted, targets) {
                 return refuse("sink-first", "the table is raised before its writers");
             }
         }
@@ -317,6 +346,14 @@ impl Cycle<'_> {
         if value >= live || !stream::worth_lowering(live, value) {
             return Ok(None);
         }
+        let coming = forecast::coming(self.pipeline, self.policy, memory, self.now);
+        let needed =
+            coming.map(|records| records / diagnose::SHARD_RECORDS_PER_SECOND / self.policy.shard_raise_utilization);
+        if let Some(needed) = needed.filter(|needed| *needed > f64::from(value.get())) {
+            let hours = f64::from(self.policy.quiet_ahead_seconds) / 3600.0;
+            let reason = format!("a load that is known to come within {hours:.1} h needs {:.0} shards", needed.ceil());
+            return refuse("known-load", reason);
+        }
         if lowered {
             return refuse("one-stage-at-a-time", "another stage is lowered in this cycle");
         }
@@ -325,7 +362,7 @@ impl Cycle<'_> {
             let reason = format!("{} UpdateShardCount calls left are kept for raises", self.calls_left);
             return refuse_until("quota", reason, frees);
         }
-        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.now) {
+        if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {
             return refuse_until("scale-in", reason, until);
         }
         if let Err(until) = stream::cooled_down(self.policy, memory.last_change.get(SHARDS).copied(), self.now) {

@@ -11,20 +11,16 @@ use crate::{
     spec::{Pipeline, ScalingPolicy},
 };
 
-use super::Term;
+use super::{Term, forecast::Expected};
 
 /// Shared reads of a shard, bytes/s (Kinesis developer guide, "Quotas and limits": 2 MiB/s), with 10 % air.
 const SHARED_READ_BYTES: f64 = 2.0 * SHARD_BYTES_PER_SECOND * 0.9;
-/// A forecast never more than multiplies the load by this.
-const MAX_GROWTH: f64 = 2.5;
 
 /// What the load wants, before bounds and guards.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ShardDemand {
     /// Shards wanted, inside the bounds.
     pub(super) wanted: ShardCount,
-    /// Records/s expected when a change made now is done.
-    pub(super) expected_records: f64,
     /// Why, in words with numbers.
     pub(super) reason: String,
 }
@@ -35,31 +31,17 @@ pub(super) fn shard_bound(pipeline: &Pipeline) -> ShardCount {
     if pipeline.consumers.iter().all(|consumer| consumer.concurrency_safe) { max } else { max.min(ShardCount(1)) }
 }
 
-/// Records/s expected once a change made now has settled: growth that has lasted three minutes goes on until
-/// then; a step up is not growth.
-pub(super) fn expected_records(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> f64 {
-    let last: Vec<f64> = load.history.iter().rev().take(4).map(|(_, value)| *value).collect();
-    let growth = if last.len() == 4 {
-        last.windows(2).map(|pair| pair[0] - pair[1]).fold(f64::INFINITY, f64::min).max(0.0)
-    } else {
-        0.0
-    };
-    let reshard = policy.reshard_base_seconds + policy.reshard_per_shard_seconds * f64::from(shards.get());
-    let horizon_minutes = (f64::from(policy.metric_delay_seconds) + 60.0 + reshard) / 60.0;
-    (load.offered + growth * horizon_minutes).min(load.offered * MAX_GROWTH)
-}
-
 /// Sizes the stream for the load and, when consumers are at their greatest factor, for them.
 pub(super) fn demand(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
     stream: &StreamFacts,
-    load: &StreamLoad,
-    sharing: usize,
+    (load, sharing): (&StreamLoad, usize),
+    expected: &Expected,
     for_consumers: f64,
     terms: &mut Vec<Term>,
 ) -> ShardDemand {
-    let expected = expected_records(policy, load, stream.open_shards);
+    let (expected, why) = (expected.records, &expected.why);
     let growth = if load.offered > 0.0 { expected / load.offered } else { 1.0 };
     let bytes = load.offered_bytes * growth;
     let capacity_used = (expected / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND);
@@ -92,10 +74,13 @@ pub(super) fn demand(
         stream.open_shards.words(),
         policy.shard_target_utilization * 100.0
     );
+    if let Some(why) = why {
+        reason = format!("{why}: {reason}");
+    }
     if load.rejecting {
         reason = format!("{:.1} % of the records are rejected: {reason}", load.rejected_ratio * 100.0);
     }
-    ShardDemand { wanted: clamped, expected_records: expected, reason }
+    ShardDemand { wanted: clamped, reason }
 }
 
 /// One UpdateShardCount step from `live` towards `wanted`: at most double, at least half, in quarters of the

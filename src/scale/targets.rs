@@ -25,10 +25,23 @@ pub struct Target<T> {
 pub struct Targets {
     /// Open shards.
     pub shards: Option<Target<ShardCount>>,
+    /// One shard to be split, when UpdateShardCount is used up.
+    #[serde(default)]
+    pub split: Option<Target<Split>>,
     /// By consumer name.
     pub consumers: BTreeMap<String, ConsumerTargets>,
     /// By table name.
     pub tables: BTreeMap<String, TableTargets>,
+}
+
+/// Where a shard is split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Split {
+    /// The shard.
+    pub shard: String,
+    /// First hash key of its second half, decimal.
+    pub new_hash_key: String,
 }
 
 /// Wanted values of one consumer's mapping.

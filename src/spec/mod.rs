@@ -3,6 +3,7 @@
 //! What always holds: a `Pipeline` that leaves this room is valid; a document that does not is answered
 //! with every problem at once, each with its place. Only a syntax error stops at the first.
 
+mod calendar;
 mod pipeline;
 pub mod policy;
 mod reader;
@@ -12,8 +13,9 @@ mod validate;
 use crate::document::yaml;
 
 pub use crate::document::{Problem, problem, render_problems};
+pub use calendar::{Begins, Freeze, ScheduledLoad, Window};
 pub use pipeline::{
-    AdoptionPolicy, ConsumerSpec, DeletionPolicy, Delivery, Encryption, ExternalConsumer, GlobalIndexSpec,
+    AdoptionPolicy, BreakGlass, ConsumerSpec, DeletionPolicy, Delivery, Encryption, ExternalConsumer, GlobalIndexSpec,
     KeyAttribute, LocalIndexSpec, Management, Objectives, Pipeline, Projection, ScalingSpec, StartingPosition,
     StreamSpec, TableSpec,
 };

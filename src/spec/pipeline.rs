@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{Freeze, ScheduledLoad};
 use crate::model::{
     BatchSize, BillingMode, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount, StreamMode,
 };
@@ -299,4 +300,25 @@ pub struct Objectives {
 pub struct ScalingSpec {
     /// Name of a built-in policy or path of a policy file, as written; `spec::policy` resolves it.
     pub policy: String,
+    /// Loads that are known beforehand.
+    pub schedule: Vec<ScheduledLoad>,
+    /// When nothing is raised or lowered.
+    pub freeze: Vec<Freeze>,
+    /// What may be done, in this order, when all UpdateShardCount calls are used and records are rejected.
+    pub break_glass: Vec<BreakGlass>,
+}
+
+impl Default for ScalingSpec {
+    /// The standard policy, nothing scheduled or frozen, no break-glass.
+    fn default() -> Self {
+        Self { policy: "balanced".to_owned(), schedule: Vec::new(), freeze: Vec::new(), break_glass: Vec::new() }
+    }
+}
+
+/// A way out when the budget of UpdateShardCount is used up. Each is opt-in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BreakGlass {
+    /// SplitShard, one shard a pass: it is not counted with UpdateShardCount.
+    SplitShard,
 }

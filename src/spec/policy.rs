@@ -37,6 +37,16 @@ pub struct ScalingPolicy {
     pub write_stabilization_seconds: u32,
     /// Factor may be lowered to the highest recommendation of this window, seconds.
     pub factor_stabilization_seconds: u32,
+    /// How far ahead known loads are prepared for, seconds: the slowest chain of changes must fit in.
+    pub forecast_lead_seconds: u32,
+    /// Shards are not lowered below what a known load of this long ahead needs, seconds.
+    pub quiet_ahead_seconds: u32,
+    /// Days that must be known before the usual load of a time of day counts.
+    pub seasonal_days: u32,
+    /// Of those days' loads the quantile that counts as usual.
+    pub seasonal_quantile: f64,
+    /// The usual load counts up to this multiple of what comes in now.
+    pub seasonal_clamp: f64,
     /// UpdateShardCount calls kept back for raises.
     pub reserved_reshards: u32,
     /// DynamoDB decreases kept back each UTC day.
@@ -83,7 +93,7 @@ enum Range {
 const DAY: i128 = 86_400;
 
 /// The parameters as the file spells them, with their ranges; equal to the fields of [`ScalingPolicy`] (tested).
-const PARAMETERS: [(&str, Range); 26] = [
+const PARAMETERS: [(&str, Range); 31] = [
     // A utilization of 0 would ask for infinite capacity.
     ("shardTargetUtilization", Range::Share(0.05, 1.0)),
     ("shardRaiseUtilization", Range::Share(0.05, 1.0)),
@@ -98,6 +108,11 @@ const PARAMETERS: [(&str, Range); 26] = [
     ("shardStabilizationSeconds", Range::Whole(0, 7 * DAY)),
     ("writeStabilizationSeconds", Range::Whole(0, 7 * DAY)),
     ("factorStabilizationSeconds", Range::Whole(0, 7 * DAY)),
+    ("forecastLeadSeconds", Range::Whole(0, 7_200)),
+    ("quietAheadSeconds", Range::Whole(0, DAY)),
+    ("seasonalDays", Range::Whole(1, 28)),
+    ("seasonalQuantile", Range::Share(0.0, 1.0)),
+    ("seasonalClamp", Range::Share(1.0, 100.0)),
     // Ten calls in a rolling day (Kinesis API, UpdateShardCount).
     ("reservedReshards", Range::Whole(0, 10)),
     // Four decreases at the start of a UTC day (DynamoDB developer guide, "Service quotas").

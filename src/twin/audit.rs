@@ -46,10 +46,29 @@ pub struct Change {
     pub to: u64,
 }
 
+/// What is paid for by the hour of all streams at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Streams {
+    /// Open shards of provisioned streams.
+    pub shards: u64,
+    /// Of them, those of streams with a retention above 24 hours.
+    pub extended_shards: u64,
+    /// Fan-out consumers, each times its stream's open shards.
+    pub fan_out_shards: u64,
+    /// On-demand streams.
+    pub on_demand: u64,
+}
+
 /// What the control plane's resources were paid for, integrated over virtual time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meters {
     shard_ms: u128,
+    #[serde(default)]
+    extended_shard_ms: u128,
+    #[serde(default)]
+    fan_out_shard_ms: u128,
+    #[serde(default)]
+    on_demand_stream_ms: u128,
     read_unit_ms: u128,
     write_unit_ms: u128,
     /// Metrics asked for through GetMetricData; several statistics of one metric in one call are one.
@@ -66,16 +85,34 @@ const OTHER: &str = "other";
 const HOUR_MS: f64 = 3_600_000.0;
 
 impl Meters {
-    pub(super) fn add(&mut self, span_ms: i64, shards: u64, read: u64, write: u64) {
+    pub(super) fn add(&mut self, span_ms: i64, streams: &Streams, (read, write): (u64, u64)) {
         let span = span_ms.max(0) as u128;
-        self.shard_ms += span * u128::from(shards);
+        self.shard_ms += span * u128::from(streams.shards);
+        self.extended_shard_ms += span * u128::from(streams.extended_shards);
+        self.fan_out_shard_ms += span * u128::from(streams.fan_out_shards);
+        self.on_demand_stream_ms += span * u128::from(streams.on_demand);
         self.read_unit_ms += span * u128::from(read);
         self.write_unit_ms += span * u128::from(write);
     }
 
-    /// Open shards times hours, over all streams.
+    /// Open shards times hours, over all provisioned streams.
     pub fn shard_hours(&self) -> f64 {
         self.shard_ms as f64 / HOUR_MS
+    }
+
+    /// Of them, those of streams that keep records for more than 24 hours.
+    pub fn extended_shard_hours(&self) -> f64 {
+        self.extended_shard_ms as f64 / HOUR_MS
+    }
+
+    /// Fan-out consumers times open shards times hours.
+    pub fn fan_out_shard_hours(&self) -> f64 {
+        self.fan_out_shard_ms as f64 / HOUR_MS
+    }
+
+    /// On-demand streams times hours.
+    pub fn on_demand_stream_hours(&self) -> f64 {
+        self.on_demand_stream_ms as f64 / HOUR_MS
     }
 
     /// Provisioned read capacity units times hours, over tables and indexes.

@@ -193,8 +193,7 @@ impl Twin {
             return;
         }
         let span = to_ms - self.now_ms;
-        let (read, write) = self.dynamodb.provisioned();
-        self.audit.meters.add(span, self.kinesis.open_shards(), read, write);
+        self.audit.meters.add(span, &self.kinesis.paid(), self.dynamodb.provisioned());
         self.plane.advance(to_ms);
         self.now_ms = to_ms;
     }

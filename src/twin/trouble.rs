@@ -55,6 +55,7 @@ struct Drawn {
     error: Option<(Refusal, Option<u32>, bool)>,
     stale: Option<u32>,
     slow: Option<u32>,
+    short: Option<u32>,
     revert: Option<u32>,
     skew: Option<i64>,
 }
@@ -104,10 +105,11 @@ impl Twin {
         if drawn.lost_before {
             return Err("connection reset before the request was sent".to_owned());
         }
-        let mut response = match drawn.error {
+        let mut drawn = drawn;
+        let mut response = match drawn.error.take() {
             Some((refusal, retry_after, has_effect)) => {
                 if has_effect {
-                    self.affected(request, drawn.stale, drawn.slow, drawn.revert);
+                    self.affected(request, &drawn);
                 }
                 let mut response = self.refuse(request, |_| refusal);
                 if let Some(seconds) = retry_after {
@@ -115,7 +117,7 @@ impl Twin {
                 }
                 response
             }
-            None => self.affected(request, drawn.stale, drawn.slow, drawn.revert),
+            None => self.affected(request, &drawn),
         };
         if drawn.duplicate {
             response = self.answer(request);
@@ -153,12 +155,12 @@ impl Twin {
     }
 
     /// The effect and the answer, under what was drawn for them.
-    fn affected(&mut self, request: &Request, stale: Option<u32>, slow: Option<u32>, revert: Option<u32>) -> Response {
-        if let Some(seconds) = stale {
+    fn affected(&mut self, request: &Request, drawn: &Drawn) -> Response {
+        if let Some(seconds) = drawn.stale {
             return self.answer_of_old(request, seconds);
         }
-        let undo = revert.and_then(|seconds| Some((seconds, self.undo(&wire::decode(request).ok()?)?)));
-        let usual = slow.map(|seconds| self.world.timings.all_taking(f64::from(seconds)));
+        let undo = drawn.revert.and_then(|seconds| Some((seconds, self.undo(&wire::decode(request).ok()?)?)));
+        let usual = drawn.slow.map(|seconds| self.world.timings.all_taking(f64::from(seconds)));
         let usual = usual.map(|timings| std::mem::replace(&mut self.world.timings, timings));
         let response = self.answer(request);
         if let Some(timings) = usual {
@@ -167,6 +169,11 @@ impl Twin {
         if let Some((seconds, (operation, input))) = undo.filter(|_| response.status < 300) {
             let at_ms = self.now_ms + i64::from(seconds) * 1_000;
             self.troubles.acts.push(Pending { at_ms, tries: TRIES, operation, input });
+        }
+        if let (Some(percent), 200..300) = (drawn.short, response.status)
+            && let Ok(call) = wire::decode(request)
+        {
+            self.kinesis.end_short(wire::Args(&call.input), percent);
         }
         response
     }
@@ -304,6 +311,10 @@ impl Twin {
             self.settle();
         }
         self.world.timings = usual;
+        for stream in &self.world.streams {
+            let at = |ago: &u32| self.now_ms - i64::from(*ago) * 60_000;
+            self.kinesis.note_reshards(&stream.name, stream.reshards_minutes_ago.iter().map(at).collect());
+        }
     }
 }
 
@@ -322,6 +333,7 @@ impl Drawn {
                 self.error.get_or_insert((refusal, *retry_after_seconds, *has_effect));
             }
             FaultEffect::Stale { seconds } => self.stale = self.stale.or(Some(*seconds)),
+            FaultEffect::EndsShort { percent } => self.short = self.short.or(Some(*percent)),
             FaultEffect::SlowSettle { seconds } => self.slow = self.slow.or(Some(*seconds)),
             FaultEffect::Revert { seconds } => self.revert = self.revert.or(Some(*seconds)),
             FaultEffect::ClockSkew { seconds } => self.skew = self.skew.or(Some(*seconds)),

@@ -66,6 +66,13 @@ impl Bench {
         self.store.load(&self.pipeline.name).unwrap().unwrap_or_else(Memory::empty)
     }
 
+    /// All ten UpdateShardCount calls count as used.
+    pub fn use_up_reshards(&self) {
+        let mut memory = self.memory();
+        memory.reshards.exhausted_until = Some(self.clock.now() + SignedDuration::from_hours(24));
+        self.store.save(&self.pipeline.name, &memory).unwrap();
+    }
+
     pub async fn apply(&self) -> Outcome {
         self.run(Goal::Provision, &self.store, SignedDuration::from_mins(30)).await
     }

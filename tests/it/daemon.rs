@@ -8,8 +8,8 @@ use alleycat_operator::{
     daemon::{self, Mode},
     model::{ErrorClass, ShardCount},
     plan::{Action, Step},
-    spec::Management,
-    twin::{Faults, Which},
+    spec::{BreakGlass, Management},
+    twin::{Faults, Host, Twin, Which, World},
 };
 use jiff::SignedDuration;
 
@@ -166,4 +166,24 @@ async fn a_stop_ends_the_loop_at_once_and_the_memory_is_kept() {
     assert!(bench.clock.now().duration_since(started) < MINUTE);
     let kept = alleycat_operator::memory::Store::load(&bench.store, "alleycat").unwrap();
     assert!(kept.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_quota_used_up_shards_are_split_where_the_spec_allows_it() {
+    let open_shards = async |allowed: bool| {
+        let mut bench = Bench::new();
+        bench.host = Host::new(Twin::new(World::alleycat().with_jitter(400).with_races(6), 7), bench.clock.clone());
+        if allowed {
+            bench.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
+        }
+        done(&bench.apply().await);
+        bench.use_up_reshards();
+        bench.daemon(Mode::Act, SignedDuration::from_mins(15), |_, _| ()).await;
+        let accepted = bench.accepted();
+        assert!(!accepted.iter().any(|call| call == "kinesis:UpdateShardCount"), "{accepted:?}");
+        assert!(bench.memory().reshards.entries.is_empty(), "a split is neither our call nor somebody else's");
+        bench.facts().await.stream.unwrap().open_shards.get()
+    };
+    assert_eq!(open_shards(false).await, 1);
+    assert!(open_shards(true).await >= 2);
 }

@@ -10,9 +10,10 @@ use std::{
 use alleycat_operator::{
     aws::{Access, Allow, OPERATIONS, PolicyKind, iam_policy},
     daemon::Mode,
+    memory::Store,
     model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
     observe,
-    spec::{Delivery, Pipeline},
+    spec::{BreakGlass, Delivery, Pipeline},
     twin::{Host, Twin, World},
 };
 use jiff::SignedDuration;
@@ -71,6 +72,13 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
     bench.pass(Mode::Observe).await;
     diagnosis_by_shards(&bench).await;
     calls.belong_to(PolicyKind::Plan, &bench);
+    // Records are rejected while the quota is used up: a shard is split.
+    bench.use_up_reshards();
+    bench.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
+    bench.daemon(Mode::Act, SignedDuration::from_mins(15), |_, _| ()).await;
+    let mut memory = bench.memory();
+    memory.reshards.exhausted_until = None;
+    bench.store.save(&bench.pipeline.name, &memory).unwrap();
     bench.daemon(Mode::Act, SignedDuration::from_mins(90), |_, _| ()).await;
     calls.belong_to(PolicyKind::Autoscale, &bench);
     for change in [everything_changes, retention_is_shortened] {

@@ -9,6 +9,7 @@
 
 mod apply;
 mod bench;
+mod benchmark;
 mod cli;
 mod clients;
 mod conformance;
@@ -19,6 +20,7 @@ mod docs;
 mod emulators;
 mod fan_out;
 mod fuzz;
+mod history;
 mod house;
 mod iam;
 mod incidents;
@@ -31,6 +33,7 @@ mod plan;
 mod plane;
 mod report;
 mod service;
+mod simulate;
 mod spec;
 mod status;
 mod storm;

@@ -15,12 +15,13 @@ use serde::Serialize;
 use super::{console::Console, errors::CliError, exit::Exit, globals::Globals};
 use crate::{
     model::Bounds,
+    simulate::Event,
     spec::{self, Pipeline, ScalingPolicy},
     twin::World,
 };
 
 use measure::{Measures, Symptom};
-use story::{Event, Story, Told};
+use story::{Story, Told};
 
 /// The spec of the demo.
 pub const SPEC: &str = include_str!("../../../examples/alleycat.yaml");

@@ -5,10 +5,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{
-    measure::{Measures, Symptom},
-    story::{Event, EventKind},
-};
+use super::measure::{Measures, Symptom};
+use crate::simulate::{Event, EventKind};
 
 /// Columns of a timeline line.
 const WIDTH: usize = 100;

@@ -4,6 +4,7 @@
 //! Ranges are AWS's: Kinesis and Lambda API references, DynamoDB developer guide "Service quotas".
 
 mod consumer;
+mod scaling;
 mod stream;
 mod table;
 
@@ -11,13 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use super::pipeline::{
-    AdoptionPolicy, DeletionPolicy, ExternalConsumer, Management, Objectives, Pipeline, ScalingSpec,
-};
-use super::problem::{self, Place, nearest, quoted};
+use super::pipeline::{AdoptionPolicy, DeletionPolicy, ExternalConsumer, Management, Objectives, Pipeline};
+use super::problem::{self, Place, quoted};
 use super::reader::{Field, Object, Reader};
 use super::yaml::{Node, Value};
-use super::{API_VERSION, policy, text};
+use super::{API_VERSION, text};
 
 const ADOPTION: [(&str, AdoptionPolicy); 2] = [("refuse", AdoptionPolicy::Refuse), ("adopt", AdoptionPolicy::Adopt)];
 const DELETION: [(&str, DeletionPolicy); 2] = [("retain", DeletionPolicy::Retain), ("delete", DeletionPolicy::Delete)];
@@ -99,7 +98,7 @@ pub(super) fn pipeline(reader: &mut Reader, root: &Object<'_>) -> Option<Pipelin
     });
     let tables = reader.or(&spec, "tables", Vec::new(), table::read_all);
     let objectives = objectives(reader, &spec, stream.as_ref().map(|stream| stream.retention.min.get()));
-    let scaling = scaling(reader, &spec);
+    let scaling = scaling::read(reader, &spec);
     let (region, expected_account_ids) = settle_pins(reader, region?, accounts?, &names.pins);
     Some(Pipeline {
         name: name?,
@@ -247,28 +246,6 @@ fn objectives(reader: &mut Reader, spec: &Object<'_>, retention_hours: Option<u3
     objectives.recovery = recovery?;
     objectives.monthly_budget_usd = budget?;
     Some(objectives)
-}
-
-fn scaling(reader: &mut Reader, spec: &Object<'_>) -> Option<ScalingSpec> {
-    let standard = ScalingSpec { policy: "balanced".to_owned() };
-    let Some(field) = spec.get("scaling") else { return Some(standard) };
-    let object = reader.object(&field, &["policy", "schedule", "freeze"])?;
-    for (name, what) in [("schedule", "scheduled scaling"), ("freeze", "freeze windows")] {
-        empty_list(reader, &object, name, what, "leave it out, or empty: `[]`");
-    }
-    let policy = reader.or(&object, "policy", standard.policy, |reader, field| {
-        reader.checked(field, |text| {
-            let extension = text.rsplit_once('.').map(|(_, extension)| extension);
-            let file = matches!(extension, Some("yaml" | "yml")) && !text.contains('\0');
-            if file || policy::builtin(text).is_some() {
-                return Ok(());
-            }
-            let names = policy::BUILTIN.map(|(name, _)| name);
-            let meant = nearest(text, names).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
-            Err(format!("{meant}a policy file (`….yaml`) or one of: {}", names.join(", ")))
-        })
-    });
-    Some(ScalingSpec { policy: policy? })
 }
 
 /// A list of the format that this version cannot act on: empty is fine, anything else is refused.

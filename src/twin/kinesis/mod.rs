@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ctx,
+    audit::Streams,
     wire::{Answer, Args, Cause, Refusal},
 };
 
@@ -157,6 +158,23 @@ impl Kinesis {
     /// Open shards of all streams.
     pub fn open_shards(&self) -> u64 {
         self.streams.values().map(|stream| u64::from(stream.open_shards)).sum()
+    }
+
+    /// What is paid for by the hour.
+    pub fn paid(&self) -> Streams {
+        let mut paid = Streams::default();
+        for stream in self.streams.values() {
+            let shards = u64::from(stream.open_shards);
+            paid.fan_out_shards += shards * stream.consumers.len() as u64;
+            if stream.on_demand {
+                paid.on_demand += 1;
+                continue;
+            }
+            paid.shards += shards;
+            // The shard price includes 24 hours (Kinesis pricing page).
+            paid.extended_shards += if stream.retention_hours > 24 { shards } else { 0 };
+        }
+        paid
     }
 
     /// The stream behind a stream ARN, or behind the ARN of one of its ACTIVE consumers.

@@ -77,6 +77,23 @@ impl Kinesis {
         }))
     }
 
+    /// The reshard that was just accepted will stop this far on its way.
+    pub(in crate::twin) fn end_short(&mut self, args: Args, percent: u32) {
+        let arn = args.text("StreamARN").and_then(|arn| arn.rsplit('/').next());
+        let Some(stream) = args.text("StreamName").or(arn).and_then(|name| self.streams.get_mut(name)) else { return };
+        if let Some((_, Change::Resharded { target })) = &mut stream.pending {
+            let (from, to) = (i64::from(stream.open_shards), i64::from(*target));
+            *target = (from + (to - from) * i64::from(percent) / 100) as u32;
+        }
+    }
+
+    /// Calls that were accepted at these moments, before the world began.
+    pub(in crate::twin) fn note_reshards(&mut self, stream: &str, at: Vec<i64>) {
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.reshards.extend(at);
+        }
+    }
+
     pub(super) fn split_shard(&mut self, ctx: &mut Ctx, args: Args) -> Answer {
         let wanted = args.need_text("ShardToSplit")?;
         let key = args.need_text("NewStartingHashKey")?;

@@ -4,7 +4,7 @@
 
 use super::Plane;
 use super::payload::Payload;
-use super::stream::{Cohort, PAYLOAD_UNIT, PUSH_LATENCY_MS, Shard};
+use super::stream::{Cohort, PUSH_LATENCY_MS, Shard};
 use super::stream_metrics::BatchPut;
 
 /// Memory that payloads of wire records may take in the account. Ours, not AWS's: it bounds the twin.
@@ -76,12 +76,12 @@ impl Plane {
         let number = found.shard_of(hash).ok_or(PutRefused::Memory)?;
         let shard = found.shard_mut(number).ok_or(PutRefused::Memory)?;
         if full {
-            totals.count(1, 0, 0, 0);
+            totals.count(1, 0, bytes);
             return Err(PutRefused::Memory);
         }
         let admitted = shard.admits(now, bytes);
         shard.count_put_level(now, 1, u64::from(admitted), bytes, &mut self.metrics);
-        totals.count(1, u64::from(admitted), if admitted { bytes } else { 0 }, bytes.div_ceil(PAYLOAD_UNIT));
+        totals.count(1, u64::from(admitted), bytes);
         if !admitted {
             return Err(PutRefused::Throttled(number));
         }

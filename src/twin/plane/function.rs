@@ -278,7 +278,7 @@ pub(super) struct Run {
     pub access: u32,
     /// Group whose records these are.
     pub group: u32,
-    /// How many times.
+    /// For how many records, or how many times.
     pub repeats: u32,
 }
 
@@ -304,8 +304,8 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// Moves to the next request.
-    pub(super) fn step(&mut self, operations: usize) {
+    /// Moves to the next request, past `records` of the run when all its operations are made.
+    pub(super) fn step(&mut self, operations: usize, records: u32) {
         self.tries = 0;
         self.operation += 1;
         if (self.operation as usize) < operations {
@@ -313,7 +313,7 @@ impl Invocation {
         }
         self.operation = 0;
         if let Some(run) = self.runs.last_mut() {
-            run.repeats -= 1;
+            run.repeats -= records.min(run.repeats);
             if run.repeats == 0 {
                 self.runs.pop();
             }
@@ -321,8 +321,8 @@ impl Invocation {
     }
 }
 
-/// The request that an operation makes for a group.
-pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32) -> Demand {
+/// The request that an operation makes for so many records of a group.
+pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32, records: u32) -> Demand<'_> {
     let mut key: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in operation.key.bytes() {
         key = (key ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -331,10 +331,12 @@ pub(super) fn demand(operation: &Operation, group: u32, latency_ms: u32) -> Dema
         key = key.wrapping_add(u64::from(group) + 1);
     }
     let api = match operation.kind {
+        OperationKind::Put | OperationKind::Update if records > 1 => Api::BatchWriteItem,
         OperationKind::Get => Api::GetItem,
         OperationKind::Put => Api::PutItem,
         OperationKind::Update => Api::UpdateItem,
     };
     let key = (!operation.key_per_record).then_some(key);
-    Demand { api, bytes: operation.item_bytes, key, latency_ms }
+    let shares = &operation.index_percent;
+    Demand { api, bytes: operation.item_bytes, records: records.into(), key, latency_ms, shares }
 }

@@ -174,8 +174,10 @@ impl Plane {
         };
         let mut next = now + i64::from(access.latency_ms);
         let operations = access.operations.len();
-        if table.request(function::demand(operation, run.group, access.latency_ms), now, &mut self.metrics, totals) {
-            invocation.step(operations);
+        let records = access.records_per_request.min(run.repeats);
+        let demand = function::demand(operation, run.group, access.latency_ms, records);
+        if table.request(demand, now, &mut self.metrics, totals) {
+            invocation.step(operations, records);
         } else {
             invocation.tries += 1;
             match function.back_off(invocation.tries) {

@@ -26,6 +26,7 @@ mod stream;
 mod stream_metrics;
 mod table;
 mod totals;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use config::{LastResult, MappingConfig, ShardView, Start, TableConfig};
 pub use metrics::{MINUTE_MS, MetricStore, Name, Point, Stat};
 pub(super) use stream::PUSH_LATENCY_MS;
 pub use totals::{FunctionTotals, MappingTotals, StreamTotals, TableTotals, Totals};
+pub use view::{MappingView, SinkView};
 
 use agenda::{Agenda, Event};
 use flights::Flights;

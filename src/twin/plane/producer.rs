@@ -79,12 +79,7 @@ impl ProducerState {
 
     /// Bytes of each record.
     pub(super) fn record_bytes(&self) -> u32 {
-        match &self.spec {
-            Producer::Racers { record_bytes, .. }
-            | Producer::Rate { record_bytes, .. }
-            | Producer::Trace { record_bytes, .. }
-            | Producer::Wave { record_bytes, .. } => *record_bytes,
-        }
+        self.spec.record_bytes()
     }
 
     /// The first step.

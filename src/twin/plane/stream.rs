@@ -497,7 +497,7 @@ impl Stream {
                 .sum()
         };
         let offered = u64::from(burst.count);
-        totals.count(offered, accepted, accepted * u64::from(bytes_each), u64::from(bytes_each).div_ceil(PAYLOAD_UNIT));
+        totals.count(offered, accepted, bytes_each.into());
         self.series.count_puts(now, offered, accepted, u64::from(bytes_each), metrics);
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::stream::PAYLOAD_UNIT;
 use super::table::ThrottleCause;
 
 /// Counters since the start.
@@ -35,8 +36,14 @@ pub struct StreamTotals {
     /// Records whose put failed, and not for a limit; not part of `offered`.
     #[serde(default)]
     pub failed: u64,
+    /// Bytes of the records offered.
+    #[serde(default)]
+    pub offered_bytes: u64,
     /// Bytes stored.
     pub accepted_bytes: u64,
+    /// KiB stored, each record rounded up (the billing unit of on-demand streams).
+    #[serde(default)]
+    pub accepted_kib: u64,
     /// PUT payload units of 25 KB stored (the billing unit of PutRecord).
     pub put_payload_units: u64,
     /// GetRecords calls refused for a shard's limit.
@@ -44,13 +51,15 @@ pub struct StreamTotals {
 }
 
 impl StreamTotals {
-    /// Counts records of one size: offered, accepted, the bytes accepted and the payload units of each.
-    pub(super) fn count(&mut self, offered: u64, accepted: u64, bytes: u64, units_each: u64) {
+    /// Counts records of one size.
+    pub(super) fn count(&mut self, offered: u64, accepted: u64, bytes_each: u64) {
         self.offered += offered;
         self.accepted += accepted;
         self.rejected += offered - accepted;
-        self.accepted_bytes += bytes;
-        self.put_payload_units += accepted * units_each;
+        self.offered_bytes += offered * bytes_each;
+        self.accepted_bytes += accepted * bytes_each;
+        self.accepted_kib += accepted * bytes_each.div_ceil(1_024);
+        self.put_payload_units += accepted * bytes_each.div_ceil(PAYLOAD_UNIT);
     }
 }
 
@@ -149,7 +158,7 @@ pub struct TableTotals {
 }
 
 impl TableTotals {
-    pub(super) fn count(&mut self, write: bool, cause: ThrottleCause) {
+    pub(super) fn count(&mut self, write: bool, cause: ThrottleCause, items: u64) {
         let counter = match (cause, write) {
             (ThrottleCause::ProvisionedThroughput, true) => &mut self.provisioned_write_throttles,
             (ThrottleCause::ProvisionedThroughput, false) => &mut self.provisioned_read_throttles,
@@ -158,6 +167,6 @@ impl TableTotals {
             (ThrottleCause::AccountLimit, _) => &mut self.account_limit_throttles,
             (ThrottleCause::MaxOnDemandThroughput, _) => &mut self.maximum_throttles,
         };
-        *counter += 1;
+        *counter += items;
     }
 }

@@ -66,6 +66,12 @@ pub enum FaultEffect {
         #[schemars(range(min = 1, max = 60))]
         seconds: u32,
     },
+    /// An UpdateShardCount that AWS accepts ends short of its target, as public reports say it may.
+    EndsShort {
+        /// How much of the way is gone, in percent, 0 to 99; rounded towards where it began.
+        #[schemars(range(min = 0, max = 99))]
+        percent: u32,
+    },
     /// The change that the call starts takes this long.
     SlowSettle {
         /// Seconds, 1 to 3,600.
@@ -156,6 +162,9 @@ pub struct ExistingStream {
     /// Shard-level metrics that are switched on, e.g. `IncomingRecords`.
     #[serde(default)]
     pub shard_level_metrics: Vec<String>,
+    /// UpdateShardCount calls that were accepted in the last 24 h: how many minutes before the world's start.
+    #[serde(default)]
+    pub reshards_minutes_ago: Vec<u32>,
 }
 
 /// A table that exists from the start and is somebody else's.

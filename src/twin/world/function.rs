@@ -1,6 +1,8 @@
 //! The part of a world file that says how a Lambda function behaves: its settings, what one invocation costs and
 //! asks of tables, and how that changes with time. Pure data; the plane plays it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +145,11 @@ pub struct TableAccess {
     /// Milliseconds of one request.
     #[serde(default = "default_latency")]
     pub latency_ms: u32,
+    /// With `per: record`: so many records share one request, which consumes for all of them and is refused or
+    /// admitted as a whole. BatchWriteItem takes 25; more make a long simulation cheaper.
+    #[serde(default = "default_records")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub records_per_request: u32,
     /// The requests, in order.
     pub operations: Vec<Operation>,
 }
@@ -181,6 +188,10 @@ pub struct Operation {
     #[serde(default)]
     #[schemars(range(min = 0, max = 409_600))]
     pub bytes_per_racer: u64,
+    /// Of the items written, how many in a hundred carry the key of this global secondary index, 0 to 100: a sparse
+    /// index holds only those. An index that is not named holds all.
+    #[serde(default)]
+    pub index_percent: BTreeMap<String, u32>,
 }
 
 /// The kind of a request.
@@ -197,6 +208,10 @@ pub enum OperationKind {
 
 fn default_latency() -> u32 {
     5
+}
+
+fn default_records() -> u32 {
+    1
 }
 
 fn default_pass_share() -> f64 {

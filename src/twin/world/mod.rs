@@ -184,7 +184,16 @@ pub enum Producer {
         /// Seconds from the world's start to the first row.
         #[serde(default)]
         start_seconds: u32,
-        /// Records a second at the greatest row.
+        /// Rows of the file to leave out at its beginning.
+        #[serde(default)]
+        skip_rows: u32,
+        /// Rows of the file to use after them; absent: all.
+        #[serde(default)]
+        take_rows: Option<u32>,
+        /// Between two rows the rate moves in a straight line instead of a step.
+        #[serde(default)]
+        ramp: bool,
+        /// Records a second at the greatest row that is used.
         #[schemars(range(min = 0.0, max = 1_000_000.0))]
         peak_records_per_second: f64,
     },
@@ -373,7 +382,7 @@ impl World {
     /// Puts the rows of the files it names in their place.
     fn resolve(&mut self, checker: &mut schema::Checker, read: impl Fn(&str) -> Result<String, String>) {
         for (index, producer) in self.producers.iter_mut().enumerate() {
-            let Producer::Trace { file, column, rows, .. } = producer else { continue };
+            let Producer::Trace { file, column, rows, skip_rows, take_rows, .. } = producer else { continue };
             let path = format!("producers[{index}]");
             let Some(name) = file.take() else { continue };
             if !rows.is_empty() {
@@ -381,7 +390,10 @@ impl World {
                 checker.report_path(&path, problem::CONTRADICTION, "`file` and `rows` together", help);
             }
             match read(&name).and_then(|text| shapes::column(&text, column.as_deref())) {
-                Ok(found) => *rows = found,
+                Ok(found) => {
+                    let take = take_rows.take().unwrap_or(u32::MAX) as usize;
+                    *rows = found.into_iter().skip(std::mem::take(skip_rows) as usize).take(take).collect();
+                }
                 Err(what) => {
                     let help = "a CSV file with a header line, beside the world file";
                     checker.report_path(&format!("{path}.file"), problem::MALFORMED, &what, help);

@@ -10,12 +10,44 @@ pub(super) const MOST_ROWS: usize = 100_000;
 const PIECES: u32 = 48;
 
 impl Producer {
+    /// Seconds after the world's start at which its records end; `None` when they never do.
+    pub fn ends_seconds(&self) -> Option<u64> {
+        match self.as_rate() {
+            Self::Racers { start_seconds, races, race_seconds, gap_seconds, .. } => {
+                Some(u64::from(start_seconds) + u64::from(races) * (u64::from(race_seconds) + u64::from(gap_seconds)))
+            }
+            Self::Rate { points, .. } => {
+                let last = points.last()?;
+                (last.records_per_second <= 0.0).then_some(last.at_seconds.into())
+            }
+            // `as_rate` has made rates of them.
+            Self::Trace { .. } | Self::Wave { .. } => None,
+        }
+    }
+
+    /// Bytes of each record with its partition key.
+    pub fn record_bytes(&self) -> u32 {
+        match self {
+            Self::Racers { record_bytes, .. }
+            | Self::Rate { record_bytes, .. }
+            | Self::Trace { record_bytes, .. }
+            | Self::Wave { record_bytes, .. } => *record_bytes,
+        }
+    }
+
     /// The same traffic as a rate over time; racers stay what they are.
     pub(in crate::twin) fn as_rate(&self) -> Self {
         match self {
             Self::Racers { .. } | Self::Rate { .. } => self.clone(),
             Self::Trace {
-                stream, record_bytes, rows, seconds_per_row, start_seconds, peak_records_per_second, ..
+                stream,
+                record_bytes,
+                rows,
+                seconds_per_row,
+                start_seconds,
+                ramp,
+                peak_records_per_second,
+                ..
             } => {
                 let greatest = rows.iter().copied().fold(0.0, f64::max);
                 let scale = if greatest > 0.0 { peak_records_per_second / greatest } else { 0.0 };
@@ -25,8 +57,11 @@ impl Producer {
                 };
                 let mut points: Vec<RatePoint> = (0..).zip(rows).map(point).collect();
                 let end = start_seconds.saturating_add((rows.len() as u32).saturating_mul(*seconds_per_row));
+                // After the last row nothing comes; until there its rate stays.
+                let last = points.last().map_or(0.0, |point| point.records_per_second);
+                points.push(RatePoint { at_seconds: end, records_per_second: last });
                 points.push(RatePoint { at_seconds: end, records_per_second: 0.0 });
-                rate(stream, *record_bytes, points, false)
+                rate(stream, *record_bytes, points, *ramp)
             }
             Self::Wave { stream, record_bytes, low, high, period_seconds, start_seconds, periods } => {
                 let pieces = PIECES.saturating_mul(*periods);

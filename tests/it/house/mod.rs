@@ -60,10 +60,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("twin", &["model", "aws", "document"]),
     ("daemon", &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost"]),
     (
+        "simulate",
+        &["model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin", "daemon"],
+    ),
+    (
         "cli",
         &[
             "model", "spec", "aws", "observe", "diagnose", "scale", "plan", "apply", "memory", "cost", "twin",
-            "daemon", "document",
+            "daemon", "simulate", "document",
         ],
     ),
 ];

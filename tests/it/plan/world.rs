@@ -119,39 +119,13 @@ pub fn pipeline() -> Pipeline {
             recovery: SignedDuration::from_secs(600),
             monthly_budget_usd: None,
         },
-        scaling: ScalingSpec { policy: "balanced".to_owned() },
+        scaling: ScalingSpec::default(),
     }
 }
 
 pub fn policy() -> ScalingPolicy {
-    ScalingPolicy {
-        shard_target_utilization: 0.55,
-        shard_raise_utilization: 0.75,
-        shard_lower_utilization: 0.35,
-        consumer_target_utilization: 0.8,
-        write_target_utilization: 0.85,
-        write_mean_utilization: 0.95,
-        read_target_utilization: 0.7,
-        metric_delay_seconds: 120,
-        stale_after_seconds: 180,
-        catch_up_seconds: 600,
-        shard_stabilization_seconds: 10_800,
-        write_stabilization_seconds: 1_200,
-        factor_stabilization_seconds: 900,
-        reserved_reshards: 4,
-        reserved_decreases: 1,
-        minimum_decrease: 0.1,
-        drained_age_seconds: 30,
-        drained_for_seconds: 600,
-        shard_cooldown_seconds: 3_600,
-        reshard_base_seconds: 60.0,
-        reshard_per_shard_seconds: 1.5,
-        rejecting_ratio: 0.001,
-        lagging_ratio: 0.3,
-        offered_clamp: 2.2,
-        cold_start_hours: 3,
-        cold_start_reshards: 5,
-    }
+    let balanced = alleycat_operator::spec::policy::builtin("balanced").unwrap();
+    ScalingPolicy { write_target_utilization: 0.85, write_mean_utilization: 0.95, ..balanced }
 }
 
 /// An account with the two functions and nothing else.
@@ -386,6 +360,7 @@ fn new_stream(name: &str, shards: ShardCount, tags: &BTreeMap<String, String>) -
         status: LifecycleStatus::Active,
         mode: StreamMode::Provisioned,
         open_shards: shards,
+        shards: Vec::new(),
         retention: Hours(24),
         encryption_key: None,
         shard_level_metrics: Vec::new(),

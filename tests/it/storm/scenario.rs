@@ -282,11 +282,12 @@ fn access(rng: &mut Rng) -> TableAccess {
         key_per_record: false,
         item_bytes: if heavy { rng.range(200, 20_000) } else { rng.range(100, 900) } as u64,
         bytes_per_racer: if heavy { rng.range(0, 20) as u64 } else { 0 },
+        index_percent: std::collections::BTreeMap::new(),
     }];
     if rng.chance(0.5) {
         operations.insert(0, Operation { kind: OperationKind::Get, ..operations[0].clone() });
     }
-    TableAccess { table: TABLE.into(), per, latency_ms: rng.range(1, 6) as u32, operations }
+    TableAccess { table: TABLE.into(), per, latency_ms: rng.range(1, 6) as u32, records_per_request: 1, operations }
 }
 
 fn timings(rng: &mut Rng) -> Timings {

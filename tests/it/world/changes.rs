@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use alleycat_operator::twin::World;
 use serde_json::{Value, json};
 
-use super::{Book, kinesis, lambda};
+use super::{
+    super::conformance::{answer, request},
+    Book, kinesis, lambda,
+};
 
 /// 100 records a second to two shards, read by `f`, with more written below.
 fn world(more: &str) -> World {
@@ -156,4 +159,69 @@ fn a_label_changes_nothing_and_its_patch_makes_the_world_healthy() {
     let wrong = format!("{functions}\n{}", label.replace("{functions: {f: {phases: null}}}", "{producers: 3}"));
     let text = serde_json::to_string(&wrong).unwrap();
     assert!(World::parse(&text).is_err());
+}
+
+#[test]
+fn records_are_written_many_at_a_time_and_a_sparse_index_holds_some() {
+    let tables = "tables: [{name: t, writeCapacity: 200, readCapacity: 1, globalSecondaryIndexes: [{name: byDay, \
+                  partitionKey: day, writeCapacity: 60}]}]";
+    let access = "tables: [{table: t, per: record, latencyMs: 5, recordsPerRequest: 25, operations: [{kind: put, key: k, \
+                  keyPerRecord: true, itemBytes: 512, indexPercent: {byDay: 30}}]}]";
+    let function = format!("functions: {{f: {{timeoutSeconds: 60, memoryMb: 256, {access}}}}}\n{tables}");
+    let mut book = after(&function, 12);
+    let consumed = |book: &mut Book, dimensions: &[(&str, &str)]| {
+        let dimensions: Vec<Value> =
+            dimensions.iter().map(|(name, value)| json!({"Name": name, "Value": value})).collect();
+        let (start, end) = (book.twin.world().start.as_second() + 300, book.twin.world().start.as_second() + 600);
+        let answer = book.ok(
+            "cloudwatch:GetMetricData",
+            json!({"StartTime": start, "EndTime": end, "MetricDataQueries": [{"Id": "m", "MetricStat": {"Period": 300,
+                "Stat": "Sum", "Metric": {"Namespace": "AWS/DynamoDB", "MetricName": "ConsumedWriteCapacityUnits",
+                "Dimensions": dimensions}}}]}),
+        );
+        let value = answer["MetricDataResults"][0]["Values"][0].as_f64();
+        value.unwrap_or_else(|| panic!("{answer}"))
+    };
+    let table = consumed(&mut book, &[("TableName", "t")]);
+    let index = consumed(&mut book, &[("TableName", "t"), ("GlobalSecondaryIndexName", "byDay")]);
+    assert!((table - 30_000.0).abs() < 300.0, "100 records a second for 300 s: {table}");
+    assert!((index / table - 0.3).abs() < 1e-6, "{index} of {table}");
+    let totals = &book.twin.plane().totals().tables["t"];
+    assert_eq!(totals.offered, totals.requests + totals.throttled_requests);
+}
+
+#[test]
+fn calls_of_the_day_before_count_and_a_reshard_may_end_short() {
+    let text = "apiVersion: alleycat.dev/v1alpha1\nkind: World\nname: w\nstart: 2026-03-02T08:00:00Z\n\
+                streams: [{name: s, shards: 10, reshardsMinutesAgo: [10, 20, 30, 40, 50, 60, 70, 1500]}]\n\
+                faults: [{operation: \"kinesis:UpdateShardCount\", calls: [1], effect: {kind: endsShort, percent: 50}}]";
+    let mut book = Book::default();
+    book.account(World::parse(text).unwrap());
+    let reshard = |book: &mut Book, target: u32| {
+        let input = json!({"StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING"});
+        let request = request("kinesis:UpdateShardCount", &input);
+        let answer = answer(&book.twin.serve(book.now, &request).unwrap());
+        book.wait(300.0);
+        let live = book.ok("kinesis:DescribeStreamSummary", json!({"StreamName": "s"}));
+        (answer.is_ok(), live["StreamDescriptionSummary"]["OpenShardCount"].as_u64().unwrap())
+    };
+    assert_eq!(reshard(&mut book, 20), (true, 15), "half the way");
+    assert_eq!(reshard(&mut book, 20), (true, 20));
+    assert_eq!(reshard(&mut book, 30), (true, 30), "the call of 25 h ago counts no more");
+    assert_eq!(reshard(&mut book, 40), (false, 30), "seven before and three now");
+}
+
+#[test]
+fn a_trace_is_cut_and_its_rows_are_joined() {
+    let text = "apiVersion: alleycat.dev/v1alpha1\nkind: World\nname: w\nstart: 2026-03-02T08:00:00Z\n\
+                streams: [{name: events, shards: 2}]\nproducers: [{kind: trace, stream: events, recordBytes: 200, file: a.csv, \
+                skipRows: 1, takeRows: 3, ramp: true, secondsPerRow: 600, peakRecordsPerSecond: 100}]";
+    let world = World::load(text, |_| Ok("t_s,rate\n0,900\n1,0\n2,10\n3,10\n4,800\n".to_owned())).unwrap();
+    let mut book = Book::default();
+    book.account(world);
+    book.wait(2_000.0);
+    let incoming = kinesis(&mut book, "IncomingRecords", "Sum");
+    assert!((incoming[&5] - 3_300.0).abs() < 30.0, "half way up: {incoming:?}");
+    assert!((20..30).all(|minute| (incoming[&minute] - 6_000.0).abs() < 30.0), "{incoming:?}");
+    assert!((31..33).all(|minute| incoming.get(&minute).is_none_or(|sum| *sum == 0.0)), "{incoming:?}");
 }

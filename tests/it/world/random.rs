@@ -50,6 +50,9 @@ fn producer(rng: &mut Rng) -> Producer {
             rows: (0..rng.range(1, 20)).map(|_| rng.range(0, 100) as f64).collect(),
             seconds_per_row: rng.range(1, 120) as u32,
             start_seconds: rng.range(0, 100) as u32,
+            skip_rows: 0,
+            take_rows: None,
+            ramp: rng.chance(0.5),
             peak_records_per_second: rate,
         },
         _ => Producer::Wave {
@@ -65,7 +68,7 @@ fn producer(rng: &mut Rng) -> Producer {
 }
 
 fn effect(rng: &mut Rng) -> FaultEffect {
-    match rng.range(0, 7) {
+    match rng.range(0, 8) {
         0 => FaultEffect::LostBefore,
         1 => FaultEffect::LostAfter,
         2 => FaultEffect::Duplicate,
@@ -73,6 +76,7 @@ fn effect(rng: &mut Rng) -> FaultEffect {
         4 => FaultEffect::Stale { seconds: rng.range(1, 60) as u32 },
         5 => FaultEffect::SlowSettle { seconds: rng.range(5, 600) as u32 },
         6 => FaultEffect::Revert { seconds: rng.range(1, 300) as u32 },
+        7 => FaultEffect::EndsShort { percent: rng.range(0, 99) as u32 },
         _ => FaultEffect::ClockSkew { seconds: rng.range(-500, 500) },
     }
 }
@@ -97,6 +101,7 @@ fn stream(rng: &mut Rng) -> ExistingStream {
         tags: [].into(),
         retention_hours: if rng.chance(0.5) { 24 } else { 48 },
         shard_level_metrics: if rng.chance(0.5) { Vec::new() } else { vec!["IncomingRecords".into()] },
+        reshards_minutes_ago: if rng.chance(0.3) { vec![10, 200] } else { Vec::new() },
     }
 }
 

@@ -50,7 +50,7 @@ impl DynamoDb {
         let bytes = found.as_ref().and_then(|item| value::size_of(item).ok()).unwrap_or(0);
         let half = if args.flag("ConsistentRead") == Some(true) { 1_000 } else { 500 };
         let milli_units = bytes.div_ceil(4_096).max(1) * half;
-        let draw = Draw { write: false, milli_units, key: Some(place.key()), indexes: Indexes::All(0) };
+        let draw = Draw { write: false, items: 1, milli_units, key: Some(place.key()), indexes: Indexes::All(0) };
         table.draw(ctx, Api::GetItem, draw)?;
         ctx.plane.count_request(&table.name, Api::GetItem, Some(ctx.assumptions.item_latency_ms));
         let mut output = json!({});
@@ -160,7 +160,7 @@ impl Write {
 impl Cost {
     fn draw(&self, place: &Place) -> Draw<'_> {
         let indexes = Indexes::These(&self.global);
-        Draw { write: true, milli_units: self.on_table(), key: Some(place.key()), indexes }
+        Draw { write: true, items: 1, milli_units: self.on_table(), key: Some(place.key()), indexes }
     }
 }
 

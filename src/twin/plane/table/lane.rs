@@ -154,8 +154,16 @@ impl Lane {
         self.ramp.base.max(self.ramp.peak.saturating_mul(2))
     }
 
-    /// Everything that holds back a request for this partition key now; notes the event when there is any.
-    pub fn holds(&mut self, key: Option<u64>, now: i64, metrics: &mut MetricStore, held: &mut Vec<ThrottleCause>) {
+    /// Everything that holds back a request for this partition key now; notes an event for each of its items when
+    /// there is any.
+    pub fn holds(
+        &mut self,
+        key: Option<u64>,
+        items: u64,
+        now: i64,
+        metrics: &mut MetricStore,
+        held: &mut Vec<ThrottleCause>,
+    ) {
         let before = held.len();
         let mut hot = key.is_some_and(|key| !self.key(key, now).admits(now));
         if self.on_demand {
@@ -174,11 +182,11 @@ impl Lane {
         }
         for cause in held.get(before..).unwrap_or_default() {
             if let Some(series) = self.series.causes.get(cause) {
-                metrics.add(*series, now, 1.0, 1);
+                metrics.add(*series, now, 1.0, items);
             }
         }
         if held.len() > before {
-            metrics.add(self.series.throttled, now, 1.0, 1);
+            metrics.add(self.series.throttled, now, 1.0, items);
         }
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TableConfig;
 use super::metrics::{MINUTE_MS, MetricStore, SeriesId};
 use super::totals::TableTotals;
+use super::view::SinkView;
 pub(super) use bucket::Bucket;
 use lane::Lane;
 pub use lane::ThrottleCause;
@@ -47,11 +48,13 @@ impl Api {
     }
 }
 
-/// What one item of a request wants.
+/// What one item of a request wants, or several that are served or refused together.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::twin) struct Draw<'a> {
     /// Write or read.
     pub write: bool,
+    /// How many items.
+    pub items: u64,
     /// Thousandths of a unit on the table, its local indexes included.
     pub milli_units: u64,
     /// The partition key; `None`: one that is never hot.
@@ -65,6 +68,8 @@ pub(in crate::twin) struct Draw<'a> {
 pub(in crate::twin) enum Indexes<'a> {
     /// All of them, this many thousandths each.
     All(u64),
+    /// All of them, of this many thousandths each its share in percent; one that is not named takes all.
+    Shares(u64, &'a BTreeMap<String, u32>),
     /// By name: thousandths and the index's partition key.
     These(&'a BTreeMap<String, (u64, u64)>),
 }
@@ -74,6 +79,10 @@ impl Indexes<'_> {
     fn of(self, name: &str) -> Option<(u64, Option<u64>)> {
         match self {
             Self::All(units) => Some((units, None)),
+            Self::Shares(units, shares) => match shares.get(name) {
+                None => Some((units, None)),
+                Some(percent) => (*percent > 0).then_some((units * u64::from(*percent) / 100, None)),
+            },
             Self::These(map) => map.get(name).map(|(units, key)| (*units, Some(*key))),
         }
     }
@@ -115,15 +124,19 @@ impl Resource {
 
 /// One request of a simulated function as the table sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Demand {
+pub(super) struct Demand<'a> {
     /// The operation.
     pub api: Api,
     /// Item size in bytes.
     pub bytes: u64,
+    /// How many such items.
+    pub records: u64,
     /// Its partition key; `None`: one that is never hot.
     pub key: Option<u64>,
     /// What it takes when it is admitted, in milliseconds.
     pub latency_ms: u32,
+    /// Of the items written, the percentage that a sparse index holds.
+    pub shares: &'a BTreeMap<String, u32>,
 }
 
 /// The metrics of one operation on a table.
@@ -242,20 +255,34 @@ impl Table {
         (self.indexes.values().fold(own, add), own)
     }
 
+    /// The table (without a name) and its indexes as they stand.
+    pub(super) fn sinks(&self) -> impl Iterator<Item = (Option<String>, SinkView)> {
+        let on_demand = self.on_demand;
+        let units = move |lane: &Lane| if on_demand { 0 } else { lane.units };
+        let view = move |resource: &Resource| SinkView {
+            write: units(&resource.write),
+            read: units(&resource.read),
+            on_demand,
+        };
+        let indexes = self.indexes.iter().map(move |(name, index)| (Some(name.clone()), view(index)));
+        std::iter::once((None, view(&self.own))).chain(indexes)
+    }
+
     /// A simulated function makes a request; `true` when it was admitted and consumed.
     pub(super) fn request(
         &mut self,
-        demand: Demand,
+        demand: Demand<'_>,
         now: i64,
         metrics: &mut MetricStore,
         totals: &mut TableTotals,
     ) -> bool {
         let write = demand.api != Api::GetItem;
-        let item = demand.bytes.div_ceil(1_024).max(1) * 1_000;
+        let item = demand.bytes.div_ceil(1_024).max(1) * 1_000 * demand.records;
         // Eventually consistent: half a unit per 4 KB.
-        let read = demand.bytes.div_ceil(4_096).max(1) * 500;
+        let read = demand.bytes.div_ceil(4_096).max(1) * 500 * demand.records;
         let milli_units = if write { item * (1 + u64::from(self.lsis)) } else { read };
-        let draw = Draw { write, milli_units, key: demand.key, indexes: Indexes::All(item) };
+        let indexes = Indexes::Shares(item, demand.shares);
+        let draw = Draw { write, items: demand.records, milli_units, key: demand.key, indexes };
         let admitted = self.draw(draw, now, metrics, totals).is_ok();
         self.count(demand.api, admitted.then_some(demand.latency_ms), now, metrics);
         admitted
@@ -270,7 +297,7 @@ impl Table {
         }
     }
 
-    /// Consumes for one item, or says everything that refuses it.
+    /// Consumes for a draw's items, or says everything that refuses them.
     pub(super) fn draw(
         &mut self,
         draw: Draw,
@@ -278,19 +305,19 @@ impl Table {
         metrics: &mut MetricStore,
         totals: &mut TableTotals,
     ) -> Result<(), Vec<Throttle>> {
-        totals.offered += 1;
-        let write = draw.write;
+        totals.offered += draw.items;
+        let (write, items) = (draw.write, draw.items);
         let (mut throttles, mut held) = (Vec::new(), Vec::new());
-        self.own.lane(write).holds(draw.key, now, metrics, &mut held);
+        self.own.lane(write).holds(draw.key, items, now, metrics, &mut held);
         throttles.extend(held.drain(..).map(|cause| Throttle { index: None, write, cause }));
         for (name, index) in self.indexes.iter_mut().filter(|_| write) {
             let Some((_, key)) = draw.indexes.of(name) else { continue };
-            index.write.holds(key, now, metrics, &mut held);
+            index.write.holds(key, items, now, metrics, &mut held);
             throttles.extend(held.drain(..).map(|cause| Throttle { index: Some(name.clone()), write, cause }));
         }
         if !throttles.is_empty() {
-            totals.throttled_requests += 1;
-            throttles.iter().for_each(|throttle| totals.count(throttle.write, throttle.cause));
+            totals.throttled_requests += items;
+            throttles.iter().for_each(|throttle| totals.count(throttle.write, throttle.cause, items));
             return Err(throttles);
         }
         self.own.lane(write).take(draw.key, draw.milli_units, now, metrics);
@@ -299,7 +326,7 @@ impl Table {
                 index.write.take(key, units, now, metrics);
             }
         }
-        totals.requests += 1;
+        totals.requests += items;
         if write {
             totals.write_milli_units += draw.milli_units;
         } else {
@@ -335,7 +362,9 @@ mod tests {
     /// How many writes of this size are admitted at one moment.
     fn admitted(table: &mut Table, bytes: u64, key: impl Fn(u64) -> u64, now: i64) -> (u64, TableTotals) {
         let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
-        let demand = |n| Demand { api: Api::PutItem, bytes, key: Some(key(n)), latency_ms: 5 };
+        let shares = BTreeMap::new();
+        let demand =
+            |n| Demand { api: Api::PutItem, bytes, records: 1, key: Some(key(n)), latency_ms: 5, shares: &shares };
         let count = (0..100_000).take_while(|n| table.request(demand(*n), now, &mut metrics, &mut totals)).count();
         (count as u64, totals)
     }
@@ -360,6 +389,19 @@ mod tests {
         let (count, totals) = admitted(&mut table, 100, |n| n, 0);
         assert_eq!(count, 300, "the index had 300 units of credit");
         assert_eq!(totals.write_milli_units, 300_000, "what the index refused costs the table nothing");
+    }
+
+    #[test]
+    fn a_sparse_index_takes_its_share_and_items_of_one_request_count_each() {
+        let mut table = table(4_000, 1, 0, &mut MetricStore::default());
+        let (mut metrics, mut totals) = (MetricStore::default(), TableTotals::default());
+        let shares = BTreeMap::from([("by-class".to_owned(), 20)]);
+        let demand =
+            Demand { api: Api::BatchWriteItem, bytes: 100, records: 25, key: None, latency_ms: 5, shares: &shares };
+        let count = (0..1_000).take_while(|_| table.request(demand, 0, &mut metrics, &mut totals)).count();
+        assert_eq!(count, 60, "25 items are 5 units of the index, which had 300 of credit");
+        assert_eq!((totals.requests, totals.throttled_requests, totals.provisioned_write_throttles), (1_500, 25, 25));
+        assert_eq!(totals.write_milli_units, 1_500_000);
     }
 
     #[test]
