@@ -12,6 +12,8 @@ mod begin;
 mod consumer;
 mod position;
 #[cfg(test)]
+mod position_tests;
+#[cfg(test)]
 mod tests;
 mod underway;
 
