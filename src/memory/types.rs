@@ -32,6 +32,12 @@ pub struct Memory {
     pub last_change: BTreeMap<String, Timestamp>,
     /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
     pub drained_since: Option<Timestamp>,
+    /// The newest minute that the last pass had metrics of.
+    #[serde(default)]
+    pub newest_minute: Option<Timestamp>,
+    /// The last pass brought no newer minute than the one before: nothing new is known.
+    #[serde(default)]
+    pub no_news: bool,
     /// What came in at each time of the last weeks.
     #[serde(default)]
     pub season: Season,
@@ -78,6 +84,8 @@ impl Memory {
             slot_rates: BTreeMap::new(),
             last_change: BTreeMap::new(),
             drained_since: None,
+            newest_minute: None,
+            no_news: false,
             season: Season::default(),
             attempts: BTreeMap::new(),
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Sizing, size};
+use super::{Sizing, guards, size};
 use crate::{
     diagnose::{Finding, diagnose},
     memory::{Inputs, Memory, PackError},
@@ -19,7 +19,8 @@ pub fn decide(
     memory: &mut Memory,
     now: Timestamp,
 ) -> (Vec<Finding>, Sizing) {
-    let findings = diagnose(pipeline, policy, facts, signals);
+    let mut findings = diagnose(pipeline, policy, facts, signals);
+    guards::discount(&mut findings, memory, policy, now);
     let sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
     (findings, sizing)
 }

@@ -9,6 +9,7 @@
 
 mod apply;
 mod bench;
+mod benchmark;
 mod cli;
 mod clients;
 mod conformance;
