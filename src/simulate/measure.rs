@@ -158,6 +158,12 @@ impl Run {
     }
 }
 
+/// Whether a minute missed the objective: by its age, by its rejections.
+pub(super) fn violates(minute: &Minute, objective: SignedDuration) -> (bool, bool) {
+    let old = minute.max_age_ms > objective.as_secs_f64() * 1_000.0;
+    (old, minute.rejected as f64 > REJECTED_SHARE * minute.offered as f64)
+}
+
 /// Supply held against demand, stage by stage. A sink on demand has no supply of its own.
 fn by_stage(demand: &Demand, minutes: &[&Minute]) -> BTreeMap<String, Elasticity> {
     let supply = |of: &dyn Fn(&Minute) -> f64| -> Vec<f64> { minutes.iter().map(|minute| of(minute)).collect() };
@@ -176,11 +182,9 @@ fn by_stage(demand: &Demand, minutes: &[&Minute]) -> BTreeMap<String, Elasticity
 }
 
 fn violations(minutes: &[&Minute], objective: SignedDuration) -> ViolationMinutes {
-    let objective_ms = objective.as_secs_f64() * 1_000.0;
     let mut found = ViolationMinutes::default();
     for minute in minutes {
-        let old = minute.max_age_ms > objective_ms;
-        let rejected = minute.rejected as f64 > REJECTED_SHARE * minute.offered as f64;
+        let (old, rejected) = violates(minute, objective);
         found.iterator_age += u64::from(old);
         found.rejected += u64::from(rejected);
         found.total += u64::from(old || rejected);

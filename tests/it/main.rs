@@ -9,6 +9,7 @@
 
 mod apply;
 mod bench;
+mod benchmark;
 mod cli;
 mod clients;
 mod conformance;
@@ -18,6 +19,7 @@ mod diagnose;
 mod docs;
 mod emulators;
 mod fuzz;
+mod history;
 mod house;
 mod iam;
 mod incidents;

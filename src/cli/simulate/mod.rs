@@ -4,7 +4,10 @@
 
 mod text;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use jiff::SignedDuration;
@@ -17,6 +20,7 @@ use super::{
     exit::Exit,
     globals::{Globals, duration},
     local::{DEFAULT_SEED, load_world},
+    render::html::simulation::{self, Shown},
     source::{self, Source, SpecArgs},
 };
 use crate::{
@@ -71,6 +75,9 @@ pub struct SimulateArgs {
     /// This much at the start is not counted. Default: the first hour of a run of four hours and more.
     #[arg(long, value_name = "DURATION", value_parser = warm_up)]
     warm_up: Option<SignedDuration>,
+    /// Write the comparison as one self-contained page: the policies side by side, and the first one's run.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 /// The JSON.
@@ -151,12 +158,36 @@ pub fn run(globals: &Globals, console: &Console, args: &SimulateArgs) -> Result<
         counted_seconds: (length - warm_up).as_secs(),
         policies: played.iter().map(|one| Ok((one.name.clone(), one.document()?))).collect::<Result<_, CliError>>()?,
     };
+    if let Some(path) = &args.report {
+        report(path, &loaded.pipeline, &world.name, &played, &prices)?;
+        console.note(&format!("report: {}", path.display()));
+    }
     if console.json() {
         console.document(&document)?;
     } else {
         console.print(&text::table(&document, &loaded.pipeline, &played))?;
     }
     Ok(Exit::Ok)
+}
+
+/// Writes the page, of the first seed's runs.
+fn report(
+    path: &Path,
+    pipeline: &spec::Pipeline,
+    world: &str,
+    played: &[Played],
+    prices: &PriceSheet,
+) -> Result<(), CliError> {
+    let shown: Vec<Shown<'_>> = played
+        .iter()
+        .filter_map(|one| {
+            let (run, measures) = one.runs.first()?;
+            Some(Shown { name: &one.name, run, measures, ours: matches!(one.policy, Policy::Operator(_)) })
+        })
+        .collect();
+    let page = simulation::page(pipeline, world, &shown, prices)?;
+    std::fs::write(path, page)
+        .map_err(|error| CliError::new(Exit::Failed, format!("cannot write {}: {error}", path.display())))
 }
 
 impl Played {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use alleycat_operator::twin::World;
 use serde_json::{Value, json};
 
-use super::{Book, kinesis, lambda};
+use super::{
+    super::conformance::{answer, request},
+    Book, kinesis, lambda,
+};
 
 /// 100 records a second to two shards, read by `f`, with more written below.
 fn world(more: &str) -> World {
@@ -176,7 +179,8 @@ fn records_are_written_many_at_a_time_and_a_sparse_index_holds_some() {
                 "Stat": "Sum", "Metric": {"Namespace": "AWS/DynamoDB", "MetricName": "ConsumedWriteCapacityUnits",
                 "Dimensions": dimensions}}}]}),
         );
-        answer["MetricDataResults"][0]["Values"][0].as_f64().unwrap()
+        let value = answer["MetricDataResults"][0]["Values"][0].as_f64();
+        value.unwrap_or_else(|| panic!("{answer}"))
     };
     let table = consumed(&mut book, &[("TableName", "t")]);
     let index = consumed(&mut book, &[("TableName", "t"), ("GlobalSecondaryIndexName", "byDay")]);
@@ -195,7 +199,8 @@ fn calls_of_the_day_before_count_and_a_reshard_may_end_short() {
     book.account(World::parse(text).unwrap());
     let reshard = |book: &mut Book, target: u32| {
         let input = json!({"StreamName": "s", "TargetShardCount": target, "ScalingType": "UNIFORM_SCALING"});
-        let answer = book.send("kinesis:UpdateShardCount", &input);
+        let request = request("kinesis:UpdateShardCount", &input);
+        let answer = answer(&book.twin.serve(book.now, &request).unwrap());
         book.wait(300.0);
         let live = book.ok("kinesis:DescribeStreamSummary", json!({"StreamName": "s"}));
         (answer.is_ok(), live["StreamDescriptionSummary"]["OpenShardCount"].as_u64().unwrap())

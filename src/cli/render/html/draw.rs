@@ -13,7 +13,7 @@ use plotters::{
 use super::{
     Frame,
     charts::{Chart, Limit, Series},
-    clock, escaped,
+    escaped,
     look::Ink,
     words::{marks, say, thousands, times},
 };
@@ -35,9 +35,9 @@ const TEXT: i32 = 15;
 const HEADROOM: f64 = 1.15;
 
 /// An axis from 0, with the marks it is given.
-struct Axis {
-    end: f64,
-    marks: Vec<f64>,
+pub(super) struct Axis {
+    pub end: f64,
+    pub marks: Vec<f64>,
 }
 
 impl Axis {
@@ -88,7 +88,11 @@ fn legend(html: &mut String, chart: &Chart, changed: bool) {
         let _ = write!(html, "<span class=\"key\"><i style=\"{style} var({ink})\"></i>{}</span>", escaped(name));
     };
     for series in &chart.series {
-        let style = if series.ink == Ink::Second { "border-top:2.5px dashed" } else { "border-top:2.5px solid" };
+        let style = if matches!(series.ink, Ink::Second | Ink::Limit) {
+            "border-top:2.5px dashed"
+        } else {
+            "border-top:2.5px solid"
+        };
         key(series.ink, style, series.name);
     }
     if let Some(shade) = &chart.shade {
@@ -100,7 +104,7 @@ fn legend(html: &mut String, chart: &Chart, changed: bool) {
 }
 
 /// An SVG of plotters with what a reader of the screen aloud needs.
-fn accessible(html: &mut String, svg: &str, id: &str, title: &str, text: &str) {
+pub(super) fn accessible(html: &mut String, svg: &str, id: &str, title: &str, text: &str) {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
     let view = svg.split_once("viewBox=\"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(view, _)| view);
     let _ = write!(
@@ -114,7 +118,7 @@ fn accessible(html: &mut String, svg: &str, id: &str, title: &str, text: &str) {
 
 /// The chart in words.
 fn sentence(chart: &Chart, frame: &Frame<'_>) -> String {
-    let mut text = format!("{} to {} UTC.", clock(frame.from), clock(frame.to));
+    let mut text = format!("{} to {} UTC.", frame.clock(frame.from), frame.clock(frame.to));
     for series in &chart.series {
         let inside = within(series, frame);
         let highest = inside.iter().copied().reduce(|one, next| if next.1 > one.1 { next } else { one });
@@ -127,9 +131,9 @@ fn sentence(chart: &Chart, frame: &Frame<'_>) -> String {
             " {}: {} at {}, highest {} at {}.",
             capital(series.name),
             say(last.1, chart.unit),
-            clock(last.0),
+            frame.clock(last.0),
             say(highest.1, chart.unit),
-            clock(highest.0)
+            frame.clock(highest.0)
         );
     }
     for limit in &chart.limits {
@@ -141,10 +145,11 @@ fn sentence(chart: &Chart, frame: &Frame<'_>) -> String {
         let _ = write!(text, " {}: {} in {minutes} minutes.", capital(shade.name), thousands(all));
     }
     for episode in of(chart, frame) {
-        let _ = write!(text, " {} from {} to {}.", episode.diagnosis, clock(episode.from), clock(episode.to));
+        let _ =
+            write!(text, " {} from {} to {}.", episode.diagnosis, frame.clock(episode.from), frame.clock(episode.to));
     }
     for decision in changes(chart, frame) {
-        let _ = write!(text, " Changed at {}.", clock(decision));
+        let _ = write!(text, " Changed at {}.", frame.clock(decision));
     }
     text
 }
@@ -182,11 +187,11 @@ fn table(html: &mut String, chart: &Chart, frame: &Frame<'_>) {
     html.push_str("<tbody>");
     let mut at = frame.from;
     while at < frame.to {
-        let _ = write!(html, "\n<tr><td>{}", clock(at));
+        let _ = write!(html, "\n<tr><td>{}", frame.clock(at));
         for (_, points) in &columns {
             let _ = write!(html, "<td>{}", points.get(&at).map_or("-".to_owned(), |value| thousands(*value)));
         }
-        at += SignedDuration::from_mins(1);
+        at += SignedDuration::from_mins(frame.step as i64);
     }
     html.push_str("</table></div></details>");
 }
@@ -213,7 +218,7 @@ fn draw(chart: &Chart, frame: &Frame<'_>) -> Drawn<String> {
             .light_line_style(TRANSPARENT)
             .axis_style(Ink::Muted.rgb())
             .label_style(("sans-serif", TEXT).into_font().color(&Ink::Muted.rgb()))
-            .x_label_formatter(&|minute| clock(frame.from + SignedDuration::from_secs((minute * 60.0) as i64)))
+            .x_label_formatter(&|minute| frame.mark(frame.from + SignedDuration::from_secs((minute * 60.0) as i64)))
             .y_label_formatter(&|value| if chart.unit == "s" { say(*value, "s") } else { thousands(*value) })
             .draw()?;
         shaded(&mut plane, chart, frame, top)?;
@@ -248,8 +253,8 @@ fn shaded(plane: &mut Plane<'_>, chart: &Chart, frame: &Frame<'_>, top: f64) -> 
     let mut runs: Vec<(f64, f64)> = Vec::new();
     for at in points.filter(|point| point.0 >= frame.from && point.1 > 0.0).map(|point| frame.minute(point.0)) {
         match runs.last_mut() {
-            Some(run) if at - run.1 < 0.5 => run.1 = at + 1.0,
-            _ => runs.push((at, at + 1.0)),
+            Some(run) if at - run.1 < 0.5 => run.1 = at + frame.step,
+            _ => runs.push((at, at + frame.step)),
         }
     }
     let style = Ink::Trouble.rgb().mix(0.16).filled();
@@ -263,7 +268,7 @@ fn curve(plane: &mut Plane<'_>, series: &Series, frame: &Frame<'_>) -> Drawn<()>
     for (at, value) in within(series, frame) {
         let point = (frame.minute(at), value);
         match runs.last_mut() {
-            Some(run) if run.last().is_some_and(|last| point.0 - last.0 < 1.5) => run.push(point),
+            Some(run) if run.last().is_some_and(|last| point.0 - last.0 < 1.5 * frame.step) => run.push(point),
             _ => runs.push(vec![point]),
         }
     }
@@ -360,9 +365,10 @@ pub fn overview(html: &mut String, frame: &Frame<'_>) -> Drawn<()> {
         }
     }
     let svg = timeline(&rows, frame)?;
-    let mut text = format!("{} to {} UTC.", clock(frame.from), clock(frame.to));
+    let mut text = format!("{} to {} UTC.", frame.clock(frame.from), frame.clock(frame.to));
     for (name, episodes) in &rows {
-        let times: Vec<String> = episodes.iter().map(|it| format!("{} to {}", clock(it.from), clock(it.to))).collect();
+        let times: Vec<String> =
+            episodes.iter().map(|it| format!("{} to {}", frame.clock(it.from), frame.clock(it.to))).collect();
         let _ = write!(text, " {name}: {}.", times.join(", "));
     }
     let _ = write!(text, " Decisions: {}.", frame.decisions.len());
@@ -398,7 +404,7 @@ fn timeline(rows: &[(String, Vec<&Episode>)], frame: &Frame<'_>) -> Drawn<String
             .light_line_style(TRANSPARENT)
             .axis_style(Ink::Muted.rgb())
             .label_style(("sans-serif", TEXT).into_font().color(&Ink::Muted.rgb()))
-            .x_label_formatter(&|minute| clock(frame.from + SignedDuration::from_secs((minute * 60.0) as i64)))
+            .x_label_formatter(&|minute| frame.mark(frame.from + SignedDuration::from_secs((minute * 60.0) as i64)))
             .draw()?;
         for (at, (name, episodes)) in rows.iter().enumerate() {
             let upper = f64::from(height - at as i32 * row - 3);

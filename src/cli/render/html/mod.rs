@@ -8,6 +8,8 @@ mod cards;
 mod charts;
 mod draw;
 mod look;
+pub mod pareto;
+pub mod simulation;
 mod words;
 
 use std::fmt::{Display, Write as _};
@@ -19,7 +21,11 @@ use crate::{
     cli::{diagnose::Diagnosed, errors::CliError},
     diagnose::{Episode, Severity},
     memory::Decision,
+    model::ResourceId,
 };
+
+/// Minutes of a day: a longer time says its days.
+const LONG: f64 = 1440.0;
 
 /// The time that every chart shows, and what is marked on it.
 pub(super) struct Frame<'a> {
@@ -27,10 +33,18 @@ pub(super) struct Frame<'a> {
     pub from: Timestamp,
     /// End of the last.
     pub to: Timestamp,
+    /// Minutes from one point to the next.
+    pub step: f64,
     /// What was found, worth knowing alone left out.
     pub episodes: Vec<&'a Episode>,
     /// Decisions that did something.
-    pub decisions: Vec<&'a Decision>,
+    pub decisions: Vec<Mark<'a>>,
+}
+
+/// A decision as the charts mark it: when, and what was done to what, in words.
+pub(super) struct Mark<'a> {
+    pub at: Timestamp,
+    pub actions: &'a [(ResourceId, String)],
 }
 
 impl Frame<'_> {
@@ -41,6 +55,16 @@ impl Frame<'_> {
 
     fn minutes(&self) -> f64 {
         self.minute(self.to).max(1.0)
+    }
+
+    /// A time of day, with the day where there is more than one.
+    fn clock(&self, at: Timestamp) -> String {
+        if self.minutes() > LONG { at.strftime("%b %d %H:%M").to_string() } else { clock(at) }
+    }
+
+    /// The same in the space of an axis.
+    fn mark(&self, at: Timestamp) -> String {
+        if self.minutes() > 2.0 * LONG { at.strftime("%b %d").to_string() } else { clock(at) }
     }
 }
 
@@ -92,25 +116,43 @@ fn frame(diagnosed: &Diagnosed) -> Frame<'_> {
     Frame {
         from,
         to,
+        step: 1.0,
         episodes: diagnosed.review.episodes.iter().filter(shown).collect(),
-        decisions: diagnosed.decisions.iter().filter(did).collect(),
+        decisions: diagnosed.decisions.iter().filter(did).map(|it| Mark { at: it.at, actions: &it.actions }).collect(),
     }
 }
 
-fn head(html: &mut String, diagnosed: &Diagnosed) {
-    let name = escaped(&diagnosed.pipeline.name);
-    let severity = diagnosed.severity().filter(|severity| *severity > Severity::Info);
-    let class = cards::class(severity);
+/// The beginning of a page up to its body; the title is safe already.
+fn start(html: &mut String, title: &str) {
     let _ = write!(
         html,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <title>{name}: diagnosis</title>\n<style>{}</style></head>\n<body>\
-         <header class=\"{class}\"><h1>{name}</h1><p class=\"verdict\">{}</p><p class=\"note\">{}</p>\
+         <title>{title}</title>\n<style>{}</style></head>\n<body>",
+        look::css()
+    );
+}
+
+/// The end of a page.
+fn end(html: &mut String, text: &str) {
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(
+        html,
+        "<footer><p class=\"note\">Made by alleycat-operator {version}. {text}</p></footer></body></html>"
+    );
+}
+
+fn head(html: &mut String, diagnosed: &Diagnosed) {
+    let name = escaped(&diagnosed.pipeline.name);
+    let severity = diagnosed.severity().filter(|severity| *severity > Severity::Info);
+    let class = cards::class(severity);
+    start(html, &format!("{name}: diagnosis"));
+    let _ = write!(
+        html,
+        "<header class=\"{class}\"><h1>{name}</h1><p class=\"verdict\">{}</p><p class=\"note\">{}</p>\
          <p class=\"note\">account {}, region {}, {} until {}</p></header>\n",
-        look::css(),
         escaped(diagnosis::verdict(diagnosed)),
         escaped(diagnosis::counts(diagnosed)),
         escaped(&diagnosed.facts.account),
@@ -122,13 +164,8 @@ fn head(html: &mut String, diagnosed: &Diagnosed) {
 
 fn foot(html: &mut String, diagnosed: &Diagnosed) {
     let calls: u64 = diagnosed.calls.values().sum();
-    let _ = writeln!(
-        html,
-        "<footer><p class=\"note\">Made by alleycat-operator {} from {calls} calls to AWS and {} metrics. \
-         Nothing was changed.</p></footer></body></html>",
-        env!("CARGO_PKG_VERSION"),
-        diagnosed.signals.metrics_requested
-    );
+    let metrics = diagnosed.signals.metrics_requested;
+    end(html, &format!("From {calls} calls to AWS and {metrics} metrics. Nothing was changed."));
 }
 
 /// Text as it may stand in HTML, in attributes too.

@@ -52,7 +52,8 @@ pub fn marks(top: f64, unit: &str) -> Vec<f64> {
 /// Marks of a time axis: minutes since a start that is `offset` minutes into its day, on round times of day.
 pub fn times(offset: f64, length: f64) -> Vec<f64> {
     let steps = [5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0];
-    let step = steps.into_iter().find(|step| length / step <= 7.0).unwrap_or(360.0);
+    let days = [360.0, 720.0, 1440.0, 2880.0, 10_080.0];
+    let step = steps.into_iter().chain(days).find(|step| length / step <= 7.0).unwrap_or(43_200.0);
     let first = (offset / step).ceil() * step - offset;
     (0..=(length / step) as u32).map(|count| first + f64::from(count) * step).filter(|at| *at <= length).collect()
 }
