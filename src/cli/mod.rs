@@ -17,6 +17,7 @@ pub mod exit;
 pub mod explain;
 mod found;
 pub mod globals;
+pub mod history;
 pub mod iam_policy;
 pub mod local;
 pub mod logging;
@@ -66,6 +67,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Say what is wrong, why, what it leads to and what to do, of any pipeline that runs.
     Diagnose(diagnose::DiagnoseArgs),
+    /// Show what the daemon decided, from what, and whether it came as expected.
+    History(history::HistoryArgs),
     /// Explain a code that a diagnosis names.
     Explain(explain::ExplainArgs),
     /// Watch the pipeline and scale it.
@@ -116,6 +119,7 @@ fn run(cli: &Cli, console: &console::Console) -> Result<Exit, CliError> {
         Command::Destroy(args) => destroy::run(globals, console, args),
         Command::Status(args) => status::run(globals, console, args),
         Command::Diagnose(args) => diagnose::run(globals, console, args),
+        Command::History(args) => history::run(globals, console, args),
         Command::Explain(args) => explain::run(console, args),
         Command::Daemon(args) => daemon::run(globals, console, args),
         Command::Demo(args) => demo::run(globals, console, args),

@@ -282,9 +282,7 @@ pub(super) fn stages(pipeline: &Pipeline, facts: &Facts, estimates: &Estimates) 
     for spec in &pipeline.consumers {
         if let Some(estimate) = estimates.consumers.get(&spec.name) {
             let id = ResourceId::Mapping(spec.name.clone());
-            // A mean of minutes that were not alike can come out above what there is.
-            let slots = f64::from(estimate.slots);
-            add(&id, "batches", "slots", estimate.slots_used.map(|used| used.min(slots)), Some(slots));
+            add(&id, "batches", "slots", estimate.slots_used, Some(f64::from(estimate.slots)));
         }
     }
     for (id, units) in sinks(pipeline, facts) {

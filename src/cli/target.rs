@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     aws::{Allow, Aws, Clock, Connect},
-    memory::{MemStore, Memory, RedbStore, Store},
+    memory::{MemStore, Memory, RedbStore, Store, StoreError},
     model::Facts,
     scale,
     spec::{Pipeline, ScalingPolicy},
@@ -43,7 +43,7 @@ pub struct Need {
     pub pace: Pace,
     /// Whether it serves for long and may use several threads (on AWS only).
     pub long_running: bool,
-    /// Whether it only looks: then nothing is created on disk and a store in use by another process is done without.
+    /// Whether it only looks: then nothing is created on disk and of a store that another process holds a copy is read.
     pub read_only: bool,
     /// What the first line says about it, e.g. `dry run`.
     pub remark: Option<&'static str>,
@@ -179,10 +179,15 @@ fn open_store(dir: Option<PathBuf>, read_only: bool) -> Result<Box<dyn Store>, C
     if !dir.join("memory.redb").exists() {
         return Ok(Box::new(MemStore::new()));
     }
-    match RedbStore::open(&dir) {
+    let opened = match RedbStore::open(&dir) {
+        // A daemon holds it: what it has written so far can be read.
+        Err(StoreError::InUse { .. }) => RedbStore::copy(&dir),
+        opened => opened,
+    };
+    match opened {
         Ok(store) => Ok(Box::new(store)),
         Err(error) => {
-            // A daemon may hold it. The stream's tag carries the part that a plan needs.
+            // The stream's tag carries the part that a plan needs.
             tracing::warn!(%error, "going on without memory");
             Ok(Box::new(MemStore::new()))
         }

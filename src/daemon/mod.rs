@@ -5,7 +5,9 @@
 //! observe-only mode none at all.
 
 mod act;
+mod expect;
 mod pass;
+mod record;
 mod schedule;
 
 use jiff::{SignedDuration, Timestamp};

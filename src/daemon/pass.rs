@@ -1,22 +1,23 @@
 //! One pass of the loop.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::act;
+use super::{
+    act,
+    record::{self, Made},
+};
 use crate::{
-    apply::{describe, perform, resource},
+    apply::perform,
     aws::Aws,
     cost::PriceSheet,
-    diagnose::{self, Finding},
-    memory::{Decision, Memory, Store},
+    diagnose::Finding,
+    memory::{Memory, Store},
     model::{Facts, Failure, Signals},
     observe,
     plan::{self, Plan, Step},
-    scale::{self, Hold, Sizing},
+    scale::{self, Sizing},
     spec::{Management, Pipeline, ScalingPolicy},
 };
 
@@ -92,8 +93,8 @@ pub(super) async fn pass(
     };
     let now = aws.clock().now();
     scale::learn(memory, pipeline, policy, facts, signals, now);
-    report.findings = diagnose::diagnose(pipeline, policy, facts, signals);
-    report.sizing = scale::size(pipeline, policy, facts, signals, &report.findings, memory, now);
+    let made = Made { pipeline, policy, prices, memory: memory.clone(), now };
+    (report.findings, report.sizing) = scale::decide(pipeline, policy, facts, signals, memory, now);
     let input = plan::Input {
         pipeline,
         facts,
@@ -126,7 +127,7 @@ pub(super) async fn pass(
         }
     }
     report.plan = Some(plan);
-    record(store, pipeline, &mut report);
+    record::record(store, &made, &mut report);
     report
 }
 
@@ -179,40 +180,4 @@ fn save(store: &dyn Store, pipeline: &Pipeline, memory: &Memory, problems: &mut 
             false
         }
     }
-}
-
-/// Records the pass when it did something, or holds back something else than the last recorded one.
-fn record(store: &dyn Store, pipeline: &Pipeline, report: &mut Report) {
-    let last = match store.decisions(&pipeline.name, 1) {
-        Ok(decisions) => decisions.into_iter().next_back(),
-        Err(error) => {
-            report.problems.push(error.to_string());
-            return;
-        }
-    };
-    let held_before = last.map(|decision| guards(&decision.holds)).unwrap_or_default();
-    report.is_news = !report.performed.is_empty() || guards(&report.sizing.holds) != held_before;
-    if !report.is_news {
-        return;
-    }
-    let actions = report.performed.iter().map(|(step, result)| {
-        let outcome = result.as_ref().err().map(|failure| format!(": {failure}")).unwrap_or_default();
-        (resource(step), format!("{}{outcome}", describe(step)))
-    });
-    let decision = Decision {
-        id: 0,
-        at: report.at,
-        findings: report.findings.clone(),
-        terms: report.sizing.terms.clone(),
-        holds: report.sizing.holds.clone(),
-        actions: actions.collect(),
-    };
-    if let Err(error) = store.record(&pipeline.name, decision) {
-        report.problems.push(error.to_string());
-    }
-}
-
-/// What is held back, without the numbers in the reasons, which change each minute.
-fn guards(holds: &[Hold]) -> BTreeSet<(String, String)> {
-    holds.iter().map(|hold| (hold.resource.to_string(), hold.guard.clone())).collect()
 }

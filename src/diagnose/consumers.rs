@@ -4,19 +4,20 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Confidence, ConsumerEstimate, ConsumerLoad, Diagnosis, Evidence, Finding, Severity, lag,
     rules::{Answer, View, actuating, blind, evidence},
-    series::{busy_minutes, sum},
+    series::{busy_minutes, newest, ratio, sum, went_missing},
     symptoms,
     thresholds::{
-        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, OTHERS, RETENTION_ACT, RETENTION_WARN, STUCK, TIMEOUT_SHARE,
+        ACCOUNT_NEAR, BLOCKED_SLOPE, FAULTY, FITTING_SHARE, LATELY, OTHERS, RETENTION_ACT, RETENTION_WARN, STUCK,
+        TIMEOUT_SHARE, WILL_DROP,
     },
 };
 use crate::{
-    model::{ConsumerSignals, FunctionFacts, MappingFacts, MappingState, ResourceId, StreamFacts},
+    model::{ConsumerSignals, FunctionFacts, MappingFacts, MappingState, ResourceId, Signal, StreamFacts},
     spec::ConsumerSpec,
 };
 
@@ -88,8 +89,8 @@ pub(super) fn rules(
     if stopped {
         return;
     }
-    let failing = of_function(view, answer, &consumer);
-    if !failing && consumer.load.lagging {
+    missing(view, answer, &consumer);
+    if !of_function(view, answer, &consumer) {
         lag::rules(view, answer, &consumer);
     }
 }
@@ -238,6 +239,9 @@ fn dropped(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     let dropped = sum(&consumer.own.dropped_events, newest, 3);
     let undelivered = sum(&consumer.own.destination_failures, newest, 3);
     if dropped <= 0.0 && undelivered <= 0.0 {
+        if let Some(finding) = will_drop(view, consumer) {
+            answer.effect(finding);
+        }
         return;
     }
     let what = if dropped > 0.0 {
@@ -266,6 +270,24 @@ fn dropped(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     );
 }
 
+/// Records that will soon be older than the mapping's maximum. An effect, as when they are.
+fn will_drop(view: &View<'_>, consumer: &Consumer<'_>) -> Option<Finding> {
+    let maximum = f64::from(u32::try_from(consumer.mapping.maximum_record_age_seconds).ok().filter(|most| *most > 0)?);
+    let (age, slope) = (consumer.load.age_seconds, consumer.load.age_slope);
+    let left = (maximum - age).max(0.0) / slope;
+    if !consumer.load.lagging || slope <= 0.0 || left >= WILL_DROP.value {
+        return None;
+    }
+    let resource = &consumer.resource;
+    let summary = format!("{resource} is {age:.0} s behind and gives up records of {maximum:.0} s: in {left:.0} s.");
+    let remedy = "None: the maximum age is the spec's.";
+    let finding =
+        Finding::new(Diagnosis::RecordsDropped, Severity::Warning, resource.clone(), summary, remedy.to_owned())
+            .with(vec![evidence("seconds until records are given up", left, Some(WILL_DROP.value))])
+            .leads_to("records are given up", view.signals.observed_at, Some(left));
+    Some(finding.person("Raise maximumRecordAge until the lag is gone."))
+}
+
 /// What the function's metrics say; whether it fails, times out or is refused.
 fn of_function(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) -> bool {
     let mut failing = false;
@@ -286,11 +308,66 @@ fn of_function(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) ->
             answer.cause(finding);
         }
         failing = true;
-    } else if consumer.load.error_ratio > FAULTY.value && consumer.throttled.is_none() {
+    } else if consumer.throttled.is_none()
+        && (consumer.load.error_ratio > FAULTY.value || is_blocked(view, &consumer.load, consumer.own))
+    {
         answer.cause(shared(view, consumer, faults(view, consumer)));
         failing = true;
+    } else if !consumer.load.lagging && consumer.throttled.is_none() {
+        if let Some(finding) = now_and_then(view, consumer) {
+            answer.cause(finding);
+        }
     }
     failing
+}
+
+/// What came with each minute of work and comes no more, although the work goes on.
+fn missing(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
+    let (own, stream) = (consumer.own, &view.signals.stream);
+    let missed = |signal, work| went_missing(signal, work, view.signals.newest_expected);
+    if consumer.mapping.state != MappingState::Enabled {
+        return;
+    }
+    if missed(&own.invocations, &stream.get_records) {
+        answer.cause(blind(&consumer.resource, "What the function does"));
+    } else if missed(&own.iterator_age_ms, &own.invocations) || missed(&own.duration_avg_ms, &own.invocations) {
+        answer.cause(blind(&consumer.resource, "The age of what the function is given, or the time it takes,"));
+    }
+    if consumer.mapping.source_arn == consumer.stream.arn && missed(&stream.get_records, &own.invocations) {
+        let id = ResourceId::Stream(consumer.stream.name.clone());
+        answer.cause(blind(&id, "What is read"));
+    }
+}
+
+/// Failures that are few, but go on. Of a consumer that lags only what fails now is said: it must not keep from it
+/// what it needs.
+fn now_and_then(view: &View<'_>, consumer: &Consumer<'_>) -> Option<Finding> {
+    let newest = view.signals.newest_expected;
+    let minutes = LATELY.value as i64;
+    let share = ratio(sum(&consumer.own.errors, newest, minutes), sum(&consumer.own.invocations, newest, minutes));
+    if share <= FAULTY.value || !recurs(&consumer.own.errors, newest, minutes) {
+        return None;
+    }
+    let resource = &consumer.resource;
+    let percent = share * 100.0;
+    let summary = format!("{resource}: {percent:.1} % of the invocations of the last {minutes} minutes failed.");
+    let remedy = "None: capacity is not it.";
+    let finding = Finding::new(Diagnosis::FunctionFault, Severity::Warning, resource.clone(), summary, remedy);
+    let finding = finding.with(vec![evidence("failed share of invocations, 10 min", share, Some(FAULTY.value))]);
+    Some(shared(view, consumer, finding.person("Look at the function's log and at its last change.")))
+}
+
+/// Whether there was some again after a minute without: a single outage that is over does not go on.
+fn recurs(errors: &Signal, newest_expected: Timestamp, minutes: i64) -> bool {
+    let counts = newest(errors, newest_expected, minutes);
+    let failing = |count: &f64| *count > 0.0;
+    let ends = counts.iter().position(failing).zip(counts.iter().rposition(failing));
+    ends.and_then(|(first, last)| counts.get(first..last)).is_some_and(|between| !between.iter().all(failing))
+}
+
+/// One batch keeps its shard: the age grows with the clock, and something fails in each minute.
+fn is_blocked(view: &View<'_>, load: &ConsumerLoad, own: &ConsumerSignals) -> bool {
+    load.age_slope >= BLOCKED_SLOPE.value && busy_minutes(&own.errors, view.signals.newest_expected, 3) == 3
 }
 
 /// A finding from metrics of the function, where several mappings share the function: less sure, and it says so.
@@ -366,7 +443,7 @@ fn timeouts(consumer: &Consumer<'_>, longest: f64, limit: f64) -> Finding {
             .with(consumer.numbers.clone())
     };
     if consumer.throttled.is_some() {
-        return new("its writes are throttled".to_owned(), "Cure the sink first.".to_owned());
+        return new("a table throttles it".to_owned(), "Cure the sink first.".to_owned());
     }
     let fits = consumer.estimate.fitting_batch.zip(consumer.estimate.batch_time);
     match fits.filter(|(fits, _)| *fits < batch) {
@@ -403,13 +480,17 @@ fn faults(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
     let load = &consumer.load;
     let newest = view.signals.newest_expected;
     let resource = &consumer.resource;
-    let (invocations, errors) = (sum(&consumer.own.invocations, newest, 3), sum(&consumer.own.errors, newest, 3));
-    let blocked = load.age_slope >= BLOCKED_SLOPE.value && busy_minutes(&consumer.own.errors, newest, 3) == 3;
+    let blocked = is_blocked(view, load, consumer.own);
     let alone = consumer.estimate.slots == 1;
+    // Readers stop behind a batch that waits for long, and others may be caught later: what tells one batch from the
+    // function are the first whole minutes of the failures.
+    let ago = if alone { 0 } else { (failing_minutes(&consumer.own.errors, newest) - 3).max(0) };
+    let over = |signal| sum(signal, newest, ago + 3) - sum(signal, newest, ago);
+    let (invocations, errors) = (over(&consumer.own.invocations), over(&consumer.own.errors));
     // What succeeds must be able to carry the share of the slots that are not blocked, or it is not only one of them.
     let share = 1.0 - 1.0 / f64::from(consumer.estimate.slots.max(1));
     let carried = (invocations - errors) * f64::from(consumer.mapping.batch_size.get());
-    let incoming = sum(&view.signals.stream.incoming_records, newest, 3);
+    let incoming = over(&view.signals.stream.incoming_records);
     let others_succeed = invocations > errors && carried >= OTHERS.value * share * incoming;
     let escape =
         "Set bisectBatchOnFunctionError, maximumRetryAttempts and an on-failure destination: the shard goes on.";
@@ -448,6 +529,15 @@ fn faults(view: &View<'_>, consumer: &Consumer<'_>) -> Finding {
     .with(consumer.numbers.clone())
     .leads_to("unread records are lost", view.signals.observed_at, consumer.estimate.data_loss_seconds)
     .person(format!("Look at the function's log and at its last change. {escape}"))
+}
+
+/// For how many minutes in a row, the newest included, something fails; the first is not counted: it began within.
+fn failing_minutes(errors: &Signal, newest: Timestamp) -> i64 {
+    let mut minutes = 0;
+    while errors.at(newest - SignedDuration::from_mins(minutes)).is_some_and(|count| count > 0.0) {
+        minutes += 1;
+    }
+    minutes - 1
 }
 
 /// The moment of the last change of a mapping, when it lies in the past.

@@ -188,7 +188,12 @@ fn fan_out(
         "Enhanced fan-out for one of {readers:.0} readers of {resource} {verdict}: ${month:.2} a month, {FAN_OUT_MS:.0} \
          ms instead of about {shared_ms:.0} ms, and {why}."
     );
-    let remedy = if worth { "Set `delivery: enhancedFanOut` on the consumer that must be fast." } else { "None." };
+    let remedy = if worth {
+        "Moves the consumer that must be fast to enhanced fan-out when it is `idempotent: true` and its `delivery` is \
+         not `shared`."
+    } else {
+        "Keeps the shared readers as they are."
+    };
     let numbers = vec![
         evidence("shared readers", readers, Some(MANY_READERS.value)),
         evidence("dollars a month for one reader", month, None),

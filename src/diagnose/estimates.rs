@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    series::{MINUTE, mean, median, ratio},
+    series::{MINUTE, mean, median, ratio, trend},
     symptoms::{self, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
     thresholds::FITTING_SHARE,
 };
 use crate::{
     model::{
         BillingMode, CapacityFacts, ConsumerSignals, Facts, FunctionFacts, IndexSignals, MappingFacts, MappingState,
-        ResourceId, Signals, StreamFacts,
+        ResourceId, Signal, Signals, StreamFacts,
     },
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
@@ -80,10 +80,12 @@ pub struct ConsumerEstimate {
     pub backlog_records: Option<f64>,
     /// Batches that can be worked on at a time: open shards × parallelization factor.
     pub slots: u32,
-    /// How many of them are, on average.
+    /// How many of them are, on average; never more than there are, which the mean of unlike minutes could be.
     pub slots_used: Option<f64>,
     /// Records/s of a slot while it works: the median of healthy minutes.
     pub slot_rate: Option<f64>,
+    /// Records/s that all slots do with full batches; `None` while the batches seen say too little of full ones.
+    pub capacity_records: Option<f64>,
     /// How long a batch takes.
     pub batch_time: Option<BatchTime>,
     /// Records in a batch whose time fits into the timeout with room to spare.
@@ -128,8 +130,11 @@ pub struct SinkEstimate {
     pub write_demand: Option<f64>,
     /// Burst credit left, write units; `None` on demand.
     pub burst_units: Option<f64>,
-    /// Seconds that it lasts at the present rate; `None` while none is spent.
+    /// Seconds that it lasts at the present rate, or at its trend when that rises steadily; `None` when none will be
+    /// spent.
     pub burst_seconds: Option<f64>,
+    /// The same of the credit for reads.
+    pub read_burst_seconds: Option<f64>,
 }
 
 /// Estimates from what exists and what was measured.
@@ -154,8 +159,11 @@ pub fn estimates(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, sig
         let mut add = |resource, sink: &IndexSignals, capacity: &CapacityFacts| {
             let load = symptoms::sink_load(signals, sink, capacity);
             found.sinks.extend(load.map(|load| {
-                let burst = provisioned.then(|| burst(sink, load.provisioned.1)).flatten();
-                let over = load.write - load.provisioned.1;
+                let credit = |consumed: &Signal, throttles: &Signal, capacity| {
+                    provisioned.then(|| burst(consumed, throttles, capacity)).flatten()
+                };
+                let burst = credit(&sink.consumed_write, &sink.write_throttles, load.provisioned.1);
+                let read_burst = credit(&sink.consumed_read, &sink.read_throttles, load.provisioned.0);
                 let write_per_record = write_per_record(pipeline, signals, sink, &table.name);
                 SinkEstimate {
                     resource,
@@ -166,7 +174,10 @@ pub fn estimates(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, sig
                     write_per_record,
                     write_demand: write_per_record.zip(offered).map(|(units, records)| units * records),
                     burst_units: burst,
-                    burst_seconds: burst.filter(|_| over > 0.0).map(|units| units / over),
+                    burst_seconds: burst
+                        .and_then(|units| lasts(units, load.write - load.provisioned.1, &sink.consumed_write)),
+                    read_burst_seconds: read_burst
+                        .and_then(|units| lasts(units, load.read - load.provisioned.0, &sink.consumed_read)),
                 }
             }));
         };
@@ -248,7 +259,8 @@ fn consumer_estimate(
         age_seconds: load.as_ref().map(|load| load.age_seconds),
         backlog_records: load.as_ref().map(|load| load.backlog),
         slots,
-        slots_used: load.as_ref().and_then(|load| load.concurrency),
+        slots_used: load.as_ref().and_then(|load| load.concurrency).map(|used| used.min(f64::from(slots))),
+        capacity_records: batch_time.and_then(|time| capacity_records(time, &minutes, mapping, slots)),
         slot_rate: median(rates),
         fitting_batch: batch_time.zip(function).and_then(|(time, function)| fitting(time, function)),
         batch_time,
@@ -273,7 +285,7 @@ struct Healthy {
 
 fn healthy(pipeline: &Pipeline, signals: &Signals, spec: &ConsumerSpec, own: &ConsumerSignals) -> Vec<Healthy> {
     let sinks: Vec<&IndexSignals> = sinks_of(pipeline, signals, spec).collect();
-    let none = |signal: &crate::model::Signal, at: Timestamp| signal.at(at).unwrap_or(0.0) <= 0.0;
+    let none = |signal: &Signal, at: Timestamp| signal.at(at).unwrap_or(0.0) <= 0.0;
     let minute = |at: Timestamp, invocations: f64| {
         let kept_up = own.iterator_age_ms.at(at)? < HEALTHY_MS && none(&own.errors, at) && none(&own.throttles, at);
         let free = sinks.iter().all(|sink| none(&sink.write_throttles, at) && none(&sink.key_range_throttles, at));
@@ -314,6 +326,17 @@ fn batch_time(minutes: &[Healthy]) -> Option<BatchTime> {
     Some(BatchTime { fixed_ms: y - per_record_ms * x, per_record_ms, slowest, fitted: true })
 }
 
+/// Records/s of all slots with full batches, when the fit or the batches seen allow to say so.
+fn capacity_records(time: BatchTime, minutes: &[Healthy], mapping: &MappingFacts, slots: u32) -> Option<f64> {
+    let batch = f64::from(mapping.batch_size.get());
+    let seen = median(minutes.iter().map(|minute| minute.records).collect())?;
+    let ms = time.fixed_ms + batch * time.per_record_ms;
+    ((time.fitted || seen >= FULL_ENOUGH * batch) && ms > 0.0).then(|| f64::from(slots) * batch * 1000.0 / ms)
+}
+
+/// Share of a full batch from which on the time of one says how long a full one takes.
+const FULL_ENOUGH: f64 = 0.5;
+
 /// The largest batch whose slowest invocation stays below a share of the timeout; `None` when not even one record
 /// does, or when the size does not matter.
 fn fitting(time: BatchTime, function: &FunctionFacts) -> Option<u32> {
@@ -341,13 +364,26 @@ fn write_per_record(pipeline: &Pipeline, signals: &Signals, sink: &IndexSignals,
 
 /// Burst credit left: it starts full, takes up what is not used and is gone in a minute with throttles. `None`
 /// without a measurement.
-fn burst(sink: &IndexSignals, capacity: f64) -> Option<f64> {
+fn burst(consumed: &Signal, throttles: &Signal, capacity: f64) -> Option<f64> {
     let full = BURST_SECONDS * capacity;
-    let points = &sink.consumed_write.points;
+    let points = &consumed.points;
     (!points.is_empty()).then(|| {
         points.iter().fold(full, |left, point| {
-            let throttled = sink.write_throttles.at(point.at).is_some_and(|count| count > 0.0);
+            let throttled = throttles.at(point.at).is_some_and(|count| count > 0.0);
             if throttled { 0.0 } else { (left + capacity * MINUTE - point.value).clamp(0.0, full) }
         })
     })
+}
+
+/// Seconds until so many units of credit are spent, at `over` units/s above the capacity and the trend of that.
+fn lasts(units: f64, over: f64, consumed: &Signal) -> Option<f64> {
+    let values: Vec<f64> = consumed.points.iter().map(|point| point.value).collect();
+    // Units a minute and minute, as units a second and second.
+    let rise = trend(&values).map_or(0.0, |slope| slope / MINUTE / MINUTE);
+    match (over > 0.0, rise > 0.0) {
+        (true, true) => Some((over.mul_add(over, 2.0 * rise * units).sqrt() - over) / rise),
+        (true, false) => Some(units / over),
+        (false, true) => Some(-over / rise + (2.0 * units / rise).sqrt()),
+        (false, false) => None,
+    }
 }

@@ -1,11 +1,15 @@
-//! A consumer lags and is neither refused nor failing nor timing out: why.
+//! A consumer lags, or soon will, and is neither refused nor failing nor timing out: why.
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Confidence, Diagnosis, Finding, Severity,
     consumers::{Consumer, changed, shared},
     rules::{Answer, View, evidence},
-    series::sum,
-    thresholds::{BUSY, CATCHING_UP, FULL_VCPU_MB, NOT_INVOKED, OWN_WORK, SETTLING},
+    series::{busy_minutes, newest, quantile, sum},
+    thresholds::{
+        BUSY, CATCHING_UP, CREEPING, FULL_VCPU_MB, LATELY, NEARLY_FULL, NOT_INVOKED, OWN_WORK, SETTLING, SLOWER,
+    },
 };
 
 pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
@@ -22,6 +26,17 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
     let busy = consumer.estimate.slots_used.map_or(0.0, |used| used / f64::from(consumer.estimate.slots.max(1)));
     let read_throttled = view.signals.stream.read_throttles.last().is_some_and(|point| point.value > 0.0);
     let warning = Severity::Warning;
+    if !consumer.load.lagging {
+        if consumer.throttled.is_none()
+            && busy > BUSY.value
+            && (nearly_full(view, consumer) || creeping(view, consumer))
+        {
+            short(view, answer, consumer, busy, &new);
+        }
+        slowed(view, answer, consumer, &new);
+        return;
+    }
+    let slower = slower(consumer);
     if let Some(cause) = consumer.throttled {
         let remedy = "Cure the sink first: more consumers would make it worse.".to_owned();
         answer.effect(new(cause, warning, "because a table it writes to throttles", remedy));
@@ -45,14 +60,26 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         short(view, answer, consumer, busy, &new);
     } else if consumer.load.age_slope < CATCHING_UP.value {
         answer.cause(new(Diagnosis::Unknown, Severity::Info, "and catching up", "None needed.".to_owned()));
+        let minutes = LATELY.value as i64;
+        if busy_minutes(&consumer.own.throttles, view.signals.newest_expected, minutes) >= 2 {
+            let why = format!("and catching up; invocations were refused in the last {minutes} minutes");
+            let finding =
+                new(Diagnosis::ConcurrencyLimit, warning, &why, "None: it is not up to the slots.".to_owned());
+            answer.cause(finding.sure(Confidence::Medium).person("Reserve concurrency for it, or ask for more."));
+        }
     } else if answer.has(Diagnosis::HotShard) {
         let remedy = "Cure the hot shard: one shard has most of the work.".to_owned();
         answer.effect(new(Diagnosis::HotShard, warning, "because one shard has most of the records", remedy));
+        if let Some(times) = slower {
+            answer.cause(shared(view, consumer, slow(times, &new)));
+        }
     } else if let Some(ago) =
         changed(consumer.mapping, view.signals.observed_at).filter(|ago| *ago < SETTLING.value * 60.0)
     {
         let why = format!("because it was changed {ago:.0} s ago and paused for it");
         answer.cause(new(Diagnosis::Actuating, Severity::Info, &why, "None needed: it catches up.".to_owned()));
+    } else if let Some(times) = slower {
+        answer.cause(shared(view, consumer, slow(times, &new)));
     } else {
         let finding =
             new(Diagnosis::Unknown, warning, "and none of the known causes is there", "Hold and watch.".to_owned());
@@ -73,6 +100,78 @@ fn idle(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
         && consumer.load.throttles <= 0.0
         // The stream's own age speaks for this reader only while no other shares it.
         && (consumer.own.behind_latest_ms.is_fresh() || super::estimates::known_readers(view.pipeline, view.facts) == 1)
+}
+
+/// More is offered than nearly all that the slots can do.
+fn nearly_full(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
+    let offered = view.load.as_ref().map(|load| load.offered);
+    let most = consumer.estimate.capacity_records;
+    offered.zip(most).is_some_and(|(offered, most)| offered >= NEARLY_FULL.value * most)
+}
+
+/// The age has grown from minute to minute.
+fn creeping(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
+    let ages = newest(&consumer.own.iterator_age_ms, view.signals.newest_expected, 4);
+    let gained = ages.last().zip(ages.first()).map_or(0.0, |(last, first)| (last - first) / 1000.0);
+    ages.len() == 4 && ages.is_sorted_by(|one, next| one < next) && gained >= CREEPING.value
+}
+
+/// By how many times a batch takes longer than a full one took in healthy minutes, when that is much.
+fn slower(consumer: &Consumer<'_>) -> Option<f64> {
+    let time = consumer.estimate.batch_time?;
+    let full = time.fixed_ms + f64::from(consumer.mapping.batch_size.get()) * time.per_record_ms;
+    let times = consumer.load.duration_avg_ms? / full;
+    (times.is_finite() && times >= SLOWER.value).then_some(times)
+}
+
+/// Batches take longer than before and the function has a part of a vCPU: said before it lags.
+fn slowed(
+    view: &View<'_>,
+    answer: &mut Answer,
+    consumer: &Consumer<'_>,
+    new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
+) {
+    let (own, incoming) = (consumer.own, &view.signals.stream.incoming_records);
+    let recent = view.signals.newest_expected - SignedDuration::from_mins(SETTLING.value as i64);
+    let minute = |at: Timestamp, invocations: f64| {
+        let records = incoming.at(at).filter(|count| *count > 0.0)? / invocations;
+        Some((at, records, own.duration_avg_ms.at(at).filter(|ms| *ms > 0.0)?))
+    };
+    let working = own.invocations.points.iter().filter(|point| point.value > 0.0);
+    let minutes: Vec<(Timestamp, f64, f64)> = working.filter_map(|point| minute(point.at, point.value)).collect();
+    let before = |value: fn(&(Timestamp, f64, f64)) -> f64| {
+        let past: Vec<f64> = minutes.iter().filter(|minute| minute.0 < recent).map(value).collect();
+        (past.len() >= KNOWN_MINUTES).then(|| quantile(past, QUICKER)).flatten()
+    };
+    let (Some((_, records, ms)), Some(few), Some(quick)) = (minutes.last(), before(|it| it.1), before(|it| it.2))
+    else {
+        return;
+    };
+    // A larger batch may take as much longer as it is larger.
+    let times = ms / (quick * (records / few).max(1.0));
+    let Some((.., memory)) = compute(consumer).filter(|_| times >= SLOWER.value) else { return };
+    if answer.has(Diagnosis::ComputeBound) {
+        return;
+    }
+    let why = format!("and its batches take {times:.1} times as long as before, on {memory} MB, a part of a vCPU");
+    let finding =
+        new(Diagnosis::ComputeBound, Severity::Warning, &why, "None: the operator changes no function.".to_owned());
+    let person = "If its memory was lowered, or it computes more than before: more memory brings more of a vCPU.";
+    answer.soon(shared(view, consumer, finding.sure(Confidence::Low).person(person)));
+}
+
+/// Minutes of work that make a before.
+const KNOWN_MINUTES: usize = 5;
+/// Share of the minutes before that were quicker than what now is compared with: slow ones soon are among them.
+const QUICKER: f64 = 0.25;
+
+/// Some slots have all the work, and it takes longer than it did.
+fn slow(times: f64, new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding) -> Finding {
+    let why = format!("and its batches take {times:.1} times as long as full ones did");
+    let remedy = "A higher parallelization factor, where the records of a shard have several keys.".to_owned();
+    new(Diagnosis::ConsumerShort, Severity::Warning, &why, remedy)
+        .sure(Confidence::Medium)
+        .person("Look at what the function waits for, and at its last change.")
 }
 
 /// The slots are busy: too few, or each too slow for want of compute.

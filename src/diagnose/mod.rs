@@ -37,6 +37,8 @@ pub use thresholds::Threshold;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod scene;
+pub(crate) mod scene;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trend_tests;

@@ -5,8 +5,10 @@ use jiff::SignedDuration;
 use super::{
     Confidence, Diagnosis, Finding, Severity,
     rules::{Answer, View, evidence},
-    series::{MINUTE, mean, newest, quantile, ratio},
-    thresholds::{FAILING_CALLS, FAILING_CALLS_CRITICAL, SILENT_FLOOR, SILENT_SHARE},
+    series::{MINUTE, mean, newest, quantile, ratio, trend},
+    thresholds::{
+        FADING_BELOW, FADING_LEFT, FAILING_CALLS, FAILING_CALLS_CRITICAL, NEAR_TOP, SILENT_FLOOR, SILENT_SHARE,
+    },
 };
 use crate::model::{ResourceId, Signal};
 
@@ -16,7 +18,8 @@ const NOW: i64 = 3;
 const QUIET: i64 = 2;
 /// Minutes before them that make a band to compare with.
 const BAND: usize = 5;
-/// Share of the band's minutes that lie below its low end: a pause now and then is part of the band.
+/// Share of the band's minutes that lie below its low end (and of all above its top): a pause or a peak now and then
+/// is part of the band.
 const LOW_END: f64 = 0.1;
 
 pub(super) fn rules(view: &View<'_>, answer: &mut Answer) {
@@ -68,28 +71,33 @@ fn failing(view: &View<'_>, answer: &mut Answer, resource: &ResourceId) {
     }
 }
 
-/// Far less comes in than the low end of the recent band.
+/// Far less comes in than the low end of the band before the fall, or it falls there steadily.
 fn silent(view: &View<'_>, answer: &mut Answer, resource: &ResourceId) {
     let incoming = &view.signals.stream.incoming_records;
     if !incoming.is_fresh() {
         return;
     }
     let recent = newest(incoming, view.signals.newest_expected, QUIET);
-    let from = view.signals.newest_expected - SignedDuration::from_mins(QUIET - 1);
-    let before: Vec<f64> =
-        incoming.points.iter().filter(|point| point.at < from && point.value > 0.0).map(|point| point.value).collect();
-    if before.len() < BAND || recent.len() < 2 {
+    let values: Vec<f64> = incoming.points.iter().map(|point| point.value).collect();
+    let Some(low) = low_before_fall(&values).map(|low| low / MINUTE).filter(|low| *low >= SILENT_FLOOR.value) else {
+        return;
+    };
+    if recent.len() < 2 {
         return;
     }
-    // Minutes of the silence itself are in the band when it has lasted: they are not what came before it.
-    let middle = quantile(before.clone(), 0.9).unwrap_or(0.0);
-    let band = before.into_iter().filter(|value| *value > SILENT_SHARE.value * middle).collect();
-    let low = quantile(band, LOW_END).unwrap_or(0.0) / MINUTE;
     let now = recent.iter().copied().fold(0.0, f64::max) / MINUTE;
-    if low < SILENT_FLOOR.value || now >= SILENT_SHARE.value * low {
+    let (limit, summary) = if now < SILENT_SHARE.value * low {
+        let summary = format!("{now:.0} records/s come in to {resource}; shortly before it was at least {low:.0}.");
+        (SILENT_SHARE.value * low, summary)
+    } else if let Some(left) = left_of_fall(&values).filter(|_| now < FADING_BELOW.value * low) {
+        let summary = format!(
+            "{now:.0} records/s come in to {resource}, and it falls steadily from at least {low:.0}: at this pace \
+             nothing comes in {left:.0} min."
+        );
+        (FADING_BELOW.value * low, summary)
+    } else {
         return;
-    }
-    let summary = format!("{now:.0} records/s come in to {resource}; shortly before it was at least {low:.0}.");
+    };
     let finding = Finding::new(
         Diagnosis::ProducersSilent,
         Severity::Warning,
@@ -101,9 +109,24 @@ fn silent(view: &View<'_>, answer: &mut Answer, resource: &ResourceId) {
         finding
             .sure(Confidence::Medium)
             .with(vec![
-                evidence("incoming records/s", now, Some(SILENT_SHARE.value * low)),
-                evidence("low end of the recent band, records/s", low, None),
+                evidence("incoming records/s", now, Some(limit)),
+                evidence("low end of the band before the fall, records/s", low, None),
             ])
             .person("Nothing, if the traffic was meant to end. Otherwise look at the producers."),
     );
+}
+
+/// The low end of the minutes up to the last one near the top: what came after it is the fall or the silence itself,
+/// what came before it and was as low as now says that such a low is usual. `None` when that is too short.
+fn low_before_fall(values: &[f64]) -> Option<f64> {
+    let top = quantile(values.to_vec(), 1.0 - LOW_END).filter(|top| *top > 0.0)?;
+    let last = values.iter().rposition(|value| *value >= NEAR_TOP.value * top)?;
+    let band = values.get(..=last).filter(|band| band.len() >= BAND)?;
+    quantile(band.to_vec(), LOW_END)
+}
+
+/// Minutes until nothing comes in, when the newest minutes lie on a line that falls there soon.
+fn left_of_fall(values: &[f64]) -> Option<f64> {
+    let left = values.last()? / -trend(values).filter(|slope| *slope < 0.0)?;
+    (left <= FADING_LEFT.value).then_some(left)
 }

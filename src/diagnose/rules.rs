@@ -1,7 +1,7 @@
 //! The rule set, one file a stage, and the order of its answer.
 //!
-//! What always holds: what is urgent comes before what is not; a cause before what it leads to; equally urgent causes
-//! in the way of the data. So the first finding is the one to act on first.
+//! What always holds: what is urgent comes before what is not; a cause before what it leads to; what is so before what
+//! only will be; otherwise equally urgent causes in the way of the data. So the first finding is the one to act on first.
 
 use std::collections::BTreeMap;
 
@@ -28,18 +28,32 @@ pub(super) struct View<'a> {
 /// Findings, with what is only the effect of another one kept apart.
 #[derive(Default)]
 pub(super) struct Answer {
-    found: Vec<(bool, Finding)>,
+    found: Vec<(Rank, Finding)>,
+}
+
+/// Where a finding stands among others of its urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Cause,
+    /// A cause of what has not come yet.
+    Soon,
+    Effect,
 }
 
 impl Answer {
     /// Adds a finding that another one cannot explain.
     pub(super) fn cause(&mut self, finding: Finding) {
-        self.found.push((false, finding));
+        self.found.push((Rank::Cause, finding));
+    }
+
+    /// Adds a finding of what will come, if nothing is done: behind what is there already.
+    pub(super) fn soon(&mut self, finding: Finding) {
+        self.found.push((Rank::Soon, finding));
     }
 
     /// Adds a finding that the removal of its cause removes.
     pub(super) fn effect(&mut self, finding: Finding) {
-        self.found.push((true, finding));
+        self.found.push((Rank::Effect, finding));
     }
 
     /// Whether something was found so far.
@@ -50,9 +64,11 @@ impl Answer {
     /// Causes before effects, both before what is only worth knowing; in each the most urgent first, then the way of
     /// the data.
     fn ordered(mut self) -> Vec<Finding> {
-        self.found.sort_by_key(|(effect, finding)| {
+        self.found.sort_by_key(|(rank, finding)| {
             let known = finding.severity == Severity::Info;
-            (known, *effect, std::cmp::Reverse(finding.severity), finding.diagnosis, finding.resource.clone())
+            let effect = *rank == Rank::Effect;
+            let urgency = (known, effect, std::cmp::Reverse(finding.severity), *rank);
+            (urgency, finding.diagnosis, finding.resource.clone())
         });
         self.found.into_iter().map(|(_, finding)| finding).collect()
     }

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// Minutes of measurements.
-pub(super) const MINUTES: i64 = 30;
+pub(crate) const MINUTES: i64 = 30;
 
 #[derive(Debug, Clone)]
-pub(super) struct Scene {
-    pub(super) pipeline: Pipeline,
-    pub(super) policy: ScalingPolicy,
-    pub(super) facts: Facts,
-    pub(super) signals: Signals,
+pub(crate) struct Scene {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) policy: ScalingPolicy,
+    pub(crate) facts: Facts,
+    pub(crate) signals: Signals,
 }
 
 fn newest() -> Timestamp {
@@ -32,12 +32,12 @@ fn newest() -> Timestamp {
 }
 
 /// The same value in each minute.
-pub(super) fn steady(value: f64) -> Signal {
+pub(crate) fn steady(value: f64) -> Signal {
     lately(value, 0, value)
 }
 
 /// One value, and another in the newest minutes.
-pub(super) fn lately(before: f64, minutes: i64, value: f64) -> Signal {
+pub(crate) fn lately(before: f64, minutes: i64, value: f64) -> Signal {
     let points = (0..MINUTES).rev().map(|ago| Point {
         at: newest() - SignedDuration::from_mins(ago),
         value: if ago < minutes { value } else { before },
@@ -46,7 +46,7 @@ pub(super) fn lately(before: f64, minutes: i64, value: f64) -> Signal {
 }
 
 /// An age in s that grows by `slope` s a second up to `now`.
-pub(super) fn growing(now: f64, slope: f64) -> Signal {
+pub(crate) fn growing(now: f64, slope: f64) -> Signal {
     let points = (0..MINUTES).rev().map(|ago| Point {
         at: newest() - SignedDuration::from_mins(ago),
         value: (now - slope * 60.0 * ago as f64).max(0.0) * 1000.0,
@@ -54,7 +54,7 @@ pub(super) fn growing(now: f64, slope: f64) -> Signal {
     Signal::of(points.collect(), newest())
 }
 
-pub(super) fn minute(ago: i64) -> Timestamp {
+pub(crate) fn minute(ago: i64) -> Timestamp {
     newest() - SignedDuration::from_mins(ago)
 }
 
@@ -222,66 +222,66 @@ fn signals() -> Signals {
 }
 
 impl Scene {
-    pub(super) fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         let policy = spec::policy::builtin("balanced").unwrap();
         Self { pipeline: pipeline(), policy, facts: facts(), signals: signals() }
     }
 
     /// A healthy scene with something changed.
-    pub(super) fn with(change: impl FnOnce(&mut Self)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Self)) -> Self {
         let mut scene = Self::healthy();
         change(&mut scene);
         scene
     }
 
-    pub(super) fn stream(&mut self) -> &mut StreamFacts {
+    pub(crate) fn stream(&mut self) -> &mut StreamFacts {
         self.facts.stream.as_mut().unwrap()
     }
 
-    pub(super) fn table(&mut self) -> &mut TableFacts {
+    pub(crate) fn table(&mut self) -> &mut TableFacts {
         self.facts.tables.get_mut("t").unwrap()
     }
 
-    pub(super) fn function(&mut self) -> &mut FunctionFacts {
+    pub(crate) fn function(&mut self) -> &mut FunctionFacts {
         self.facts.functions.get_mut("f").unwrap()
     }
 
-    pub(super) fn mapping(&mut self) -> &mut MappingFacts {
+    pub(crate) fn mapping(&mut self) -> &mut MappingFacts {
         &mut self.facts.mappings[0]
     }
 
-    pub(super) fn consumer(&mut self) -> &mut ConsumerSignals {
+    pub(crate) fn consumer(&mut self) -> &mut ConsumerSignals {
         self.signals.consumers.get_mut("c").unwrap()
     }
 
-    pub(super) fn sink(&mut self) -> &mut IndexSignals {
+    pub(crate) fn sink(&mut self) -> &mut IndexSignals {
         &mut self.signals.tables.get_mut("t").unwrap().table
     }
 
-    pub(super) fn index(&mut self) -> &mut IndexSignals {
+    pub(crate) fn index(&mut self) -> &mut IndexSignals {
         self.signals.tables.get_mut("t").unwrap().indexes.get_mut("i").unwrap()
     }
 
     /// The consumer lags so much, growing.
-    pub(super) fn lag(&mut self, now: f64, slope: f64) {
+    pub(crate) fn lag(&mut self, now: f64, slope: f64) {
         self.consumer().iterator_age_ms = growing(now, slope);
     }
 
-    pub(super) fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self) -> Vec<Finding> {
         diagnose(&self.pipeline, &self.policy, &self.facts, &self.signals)
     }
 
-    pub(super) fn codes(&self) -> Vec<Diagnosis> {
+    pub(crate) fn codes(&self) -> Vec<Diagnosis> {
         self.findings().iter().map(|finding| finding.diagnosis).collect()
     }
 
-    pub(super) fn finding(&self, code: Diagnosis) -> Finding {
+    pub(crate) fn finding(&self, code: Diagnosis) -> Finding {
         let found = self.findings();
         found.iter().find(|finding| finding.diagnosis == code).unwrap_or_else(|| panic!("{code}: {found:#?}")).clone()
     }
 }
 
 /// The mapping of the scene's consumer.
-pub(super) fn mapping() -> ResourceId {
+pub(crate) fn mapping() -> ResourceId {
     ResourceId::Mapping("c".to_owned())
 }

@@ -4,6 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::thresholds::STRAIGHT;
 use crate::model::Signal;
 
 /// A minute in seconds.
@@ -36,6 +37,38 @@ pub(super) fn sum(signal: &Signal, newest_expected: Timestamp, minutes: i64) -> 
 /// In how many of the newest `minutes` expected minutes there was any.
 pub(super) fn busy_minutes(signal: &Signal, newest_expected: Timestamp, minutes: i64) -> usize {
     newest(signal, newest_expected, minutes).iter().filter(|value| **value > 0.0).count()
+}
+
+/// Newest minutes in which a signal that is missed must be missing: one or two may only be late.
+const MISSED: i64 = 3;
+/// Minutes of work that show whether a signal comes with it.
+const KNOWN: usize = 5;
+/// Share of them in which it must have come: a signal that comes now and then is not missed.
+const USUAL: f64 = 0.8;
+
+/// Whether a signal came nearly whenever the other one showed work, and now comes no more although there is work.
+pub(super) fn went_missing(signal: &Signal, work: &Signal, newest_expected: Timestamp) -> bool {
+    let from = newest_expected - SignedDuration::from_mins(MISSED - 1);
+    let Some(last) = signal.last().filter(|last| last.at < from) else { return false };
+    let minutes = || work.points.iter().filter(|point| point.value > 0.0).map(|point| point.at);
+    let before = minutes().filter(|at| *at <= last.at).count();
+    let seen = minutes().filter(|at| *at <= last.at && signal.at(*at).is_some()).count();
+    let now = minutes().filter(|at| *at >= from).count();
+    before >= KNOWN && ratio(seen as f64, before as f64) >= USUAL && now >= MISSED as usize
+}
+
+/// Newest minutes through which the line of a trend is drawn.
+const TREND: usize = 5;
+
+/// Change a minute of the newest minutes, when they lie on a line: noise and a single step do not.
+pub(super) fn trend(values: &[f64]) -> Option<f64> {
+    let newest = values.get(values.len().checked_sub(TREND)?..)?;
+    let (middle, level) = ((TREND - 1) as f64 / 2.0, mean(newest));
+    let offsets = || newest.iter().enumerate().map(|(at, value)| (at as f64 - middle, value - level));
+    let both: f64 = offsets().map(|(x, y)| x * y).sum();
+    let (time, spread) = offsets().fold((0.0, 0.0), |(time, spread), (x, y)| (time + x * x, spread + y * y));
+    // The share of the ups and downs that the line explains.
+    (ratio(both * both, time * spread) >= STRAIGHT.value).then(|| both / time)
 }
 
 /// Seconds of age gained per second over the last three minutes, of a signal in ms.

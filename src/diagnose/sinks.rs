@@ -6,7 +6,7 @@ use super::{
     Diagnosis, Evidence, Finding, Severity, SinkLoad,
     estimates::SinkEstimate,
     rules::{Answer, View, actuating, blind, evidence},
-    series::{busy_minutes, sum},
+    series::{busy_minutes, sum, went_missing},
     symptoms,
     thresholds::{CREDIT_LOW, INDEX_HOLDS},
 };
@@ -18,7 +18,7 @@ use crate::{
 /// A table that still throttles needs at least this much more, whatever was measured: as the scaler.
 const STILL_THROTTLING: f64 = 1.3;
 
-/// Adds what is found; which tables throttle writes, and why.
+/// Adds what is found; which tables throttle requests, and why.
 pub(super) fn rules(view: &View<'_>, answer: &mut Answer) -> BTreeMap<String, Diagnosis> {
     let mut throttling = BTreeMap::new();
     for spec in &view.pipeline.tables {
@@ -42,6 +42,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer) -> BTreeMap<String, Di
                 .chain(indexes)
                 .map(|(resource, signals, capacity, bounds)| Part {
                     load: symptoms::sink_load(view.signals, signals, capacity),
+                    missed: missed(view, &spec.name, signals),
                     resource,
                     signals,
                     bounds,
@@ -65,9 +66,18 @@ struct Part<'a> {
     /// Write and read bounds.
     bounds: (Bounds<CapacityUnits>, Bounds<CapacityUnits>),
     load: Option<SinkLoad>,
+    /// Its consumption is missing while its writers work.
+    missed: bool,
 }
 
-/// Capacity that is short or held by one key; why writes are throttled, if they are.
+/// Whether a table's consumption came with each minute of a writer's work and comes no more.
+fn missed(view: &View<'_>, table: &str, signals: &IndexSignals) -> bool {
+    let writers = view.pipeline.consumers.iter().filter(|spec| spec.writes_to.iter().any(|name| name == table));
+    let mut measured = writers.filter_map(|spec| view.signals.consumers.get(&spec.name));
+    measured.any(|own| went_missing(&signals.consumed_write, &own.invocations, view.signals.newest_expected))
+}
+
+/// Capacity that is short or held by one key; why requests are throttled, if they are.
 fn capacity(
     view: &View<'_>,
     answer: &mut Answer,
@@ -78,7 +88,7 @@ fn capacity(
     let resource = &part.resource;
     let Some(load) = &part.load else {
         // An on-demand table that is not used publishes nothing, and needs nothing.
-        if !on_demand {
+        if !on_demand || part.missed {
             answer.cause(blind(resource, "The consumed capacity"));
         }
         return None;
@@ -98,29 +108,48 @@ fn capacity(
     let held_by_index =
         index_throttles && matches!(resource, ResourceId::Table(_)) && load.write < INDEX_HOLDS.value * write;
     // A burst on top of a mean that fits is what the credit is for, while there is enough of it.
-    let left = estimate_of(view, resource).and_then(|sink| sink.burst_seconds);
-    let short = load.write_throttles > 0.0 || left.is_some_and(|seconds| seconds < CREDIT_LOW.value);
-    if short && !held_by_index {
+    let estimate = estimate_of(view, resource);
+    let spent = |left: Option<f64>| left.filter(|seconds| *seconds < CREDIT_LOW.value);
+    let left = estimate.and_then(|sink| spent(sink.burst_seconds));
+    if (load.write_throttles > 0.0 || left.is_some()) && !held_by_index {
         let finding = shortage(view, part, load, numbers, on_demand);
         if load.write_throttles > 0.0 {
             throttled = Some(finding.diagnosis);
+            answer.cause(finding);
+        } else {
+            answer.soon(finding);
         }
-        answer.cause(finding);
     }
-    if load.read_throttles > 0.0 {
+    let left = estimate.and_then(|sink| spent(sink.read_burst_seconds));
+    if load.read_throttles > 0.0 || left.is_some() {
         let next = ((load.read.max(read) * STILL_THROTTLING).ceil() as u64).min(part.bounds.1.max.get());
         let remedy = if next as f64 > read {
             format!("Raise read capacity from {read:.0} to {next}.")
         } else {
             "None inside the bounds: read capacity is at its maximum.".to_owned()
         };
-        let summary = format!("{resource} consumes {:.0} of {read:.0} read units/s and throttles reads.", load.read);
-        answer.cause(
-            Finding::new(Diagnosis::SinkReadShort, Severity::Critical, resource.clone(), summary, remedy)
-                .with(vec![evidence("read throttle events, 3 min", load.read_throttles, Some(0.0))]),
-        );
+        let (severity, effect) = match left.filter(|_| load.read_throttles <= 0.0) {
+            Some(left) => (Severity::Warning, on_credit(left, load.read, read)),
+            None => {
+                throttled = throttled.or(Some(Diagnosis::SinkReadShort));
+                (Severity::Critical, "throttles reads".to_owned())
+            }
+        };
+        let summary = format!("{resource} consumes {:.0} of {read:.0} read units/s and {effect}.", load.read);
+        let finding = Finding::new(Diagnosis::SinkReadShort, severity, resource.clone(), summary, remedy)
+            .with(vec![evidence("read throttle events, 3 min", load.read_throttles, Some(0.0))]);
+        if severity == Severity::Critical { answer.cause(finding) } else { answer.soon(finding) }
     }
     throttled
+}
+
+/// What a rate does to the burst credit, in words.
+fn on_credit(left: f64, used: f64, capacity: f64) -> String {
+    if used > capacity {
+        format!("lives on burst credit, of which {left:.0} s are left")
+    } else {
+        format!("grows so steadily that it will be throttled in {left:.0} s")
+    }
 }
 
 fn estimate_of<'a>(view: &'a View<'_>, resource: &ResourceId) -> Option<&'a SinkEstimate> {
@@ -155,7 +184,7 @@ fn shortage(view: &View<'_>, part: &Part<'_>, load: &SinkLoad, numbers: Vec<Evid
     }
     let left = estimate.and_then(|sink| sink.burst_seconds).filter(|_| !throttling);
     let effect = match left {
-        Some(left) => format!("lives on burst credit, of which {left:.0} s are left"),
+        Some(left) => on_credit(left, load.write, write),
         None => format!("throttled {:.0} writes in the last 3 minutes{holds}", load.write_throttles),
     };
     let summary = format!("{resource} consumes {:.0} of {write:.0} write units/s and {effect}.", load.write);

@@ -4,7 +4,7 @@ use super::{
     Confidence, Diagnosis, Evidence, Finding, Severity, StreamLoad,
     rules::{Answer, View, actuating, blind, evidence},
     symptoms::{self, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, ShardLoad},
-    thresholds::{HOT_BELOW, HOT_SKEW, PACKING_ROOM},
+    thresholds::{HOT_BELOW, HOT_REJECTED, HOT_SKEW, HOT_TAKEN, PACKING_ROOM},
 };
 use crate::model::{LifecycleStatus, ResourceId, StreamFacts, StreamMode};
 
@@ -35,7 +35,8 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer) {
     } else if let Some(finding) = hot(view, stream, load, &resource, &numbers) {
         answer.cause(finding);
     } else if load.rejecting || load.utilization > view.policy.shard_raise_utilization {
-        answer.cause(short(view, stream, load, resource, numbers));
+        let finding = short(view, stream, load, resource, numbers);
+        if load.rejecting { answer.cause(finding) } else { answer.soon(finding) }
     }
 }
 
@@ -63,12 +64,12 @@ fn hot(
             numbers.push(evidence("fullest shard over the mean", *skew, Some(HOT_SKEW.value)));
             format!("{} is {:.0} % used, {skew:.1} times the mean of the shards", shard.id, shard.utilization * 100.0)
         }
-        None if load.rejecting && load.utilization < HOT_BELOW.value => {
+        None if load.rejecting && (load.utilization < HOT_BELOW.value || has_room(stream, load)) => {
             format!(
-                "{:.1} % of the records are rejected while the stream as a whole is only {:.0} % used: one shard or \
-                 key is hot",
+                "{:.1} % of the records are rejected while the stream as a whole takes only {:.0} % of what it could: \
+                 one shard or key is hot",
                 load.rejected_ratio * 100.0,
-                load.utilization * 100.0
+                taken(stream, load) * 100.0
             )
         }
         None => return None,
@@ -88,6 +89,19 @@ fn hot(
     };
     let confidence = if skewed.is_some() { Confidence::High } else { Confidence::Medium };
     Some(finding.sure(confidence).with(numbers).person(person))
+}
+
+/// What is accepted over what the open shards take, by the tighter of records and bytes.
+fn taken(stream: &StreamFacts, load: &StreamLoad) -> f64 {
+    let bytes = load.offered_bytes * load.accepted / load.offered.max(load.accepted).max(1e-9);
+    let shards = f64::from(stream.open_shards.get().max(1));
+    (load.accepted / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND) / shards
+}
+
+/// Much is rejected and much room is left: bursts within a second reject little, and a load that is spread evenly
+/// fills all shards before it rejects much.
+fn has_room(stream: &StreamFacts, load: &StreamLoad) -> bool {
+    load.rejected_ratio > HOT_REJECTED.value && taken(stream, load) < HOT_TAKEN.value
 }
 
 /// More is offered than the shards take, or soon will be.

@@ -50,11 +50,20 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
         (offered / MINUTE, rejected / MINUTE)
     };
     let history: Vec<_> = incoming.points.iter().map(|point| (point.at, minute(point.at, point.value).0)).collect();
-    let recent = || incoming.points.iter().rev().take(3).map(|point| minute(point.at, point.value));
+    // Rejections of a minute that is not settled yet are rejections all the same.
+    let young = incoming.young.iter().map(|point| {
+        let rejected = &signals.stream.rejected_records.young;
+        let rejected = rejected.iter().find(|it| it.at == point.at).map_or(0.0, |it| it.value);
+        ((point.value + rejected).min(point.value.max(1.0) * policy.offered_clamp) / MINUTE, rejected / MINUTE)
+    });
+    let young: Vec<(f64, f64)> = young.collect();
+    let settled = incoming.points.iter().rev().take(3).map(|point| minute(point.at, point.value));
+    let recent = || young.iter().rev().copied().chain(settled.clone());
     let rejecting = recent().filter(|(offered, rejected)| *rejected > offered * policy.rejecting_ratio).count() >= 2;
     let rejected_ratio = recent().next().map_or(0.0, |(offered, rejected)| ratio(rejected, offered));
     let accepted = now_of(incoming)?;
     let offered = now_of_points(history.iter().map(|(_, value)| value * MINUTE))?;
+    let offered = young.iter().map(|(offered, _)| *offered).fold(offered, f64::max);
     let bytes = now_of(&signals.stream.incoming_bytes)?;
     let offered_bytes = if accepted > 0.0 { bytes * (offered / accepted).max(1.0) } else { bytes };
     let shards = f64::from(stream.open_shards.get());
@@ -151,7 +160,7 @@ pub fn consumer_load(
     };
     // What the function itself said last still counts: what is read already may wait to be processed.
     let own_newest = newest(&own.iterator_age_ms, signals.newest_expected, 2);
-    let newest_two = newest(age, signals.newest_expected, 2).into_iter().chain(own_newest);
+    let newest_two = newest(age, signals.newest_expected, 2).into_iter().chain(own_newest).chain(age.at_least());
     let age_seconds = newest_two.fold(0.0, f64::max) / 1000.0;
     let age_slope = slope(age, signals.newest_expected);
     let objective = pipeline.objectives.iterator_age.as_secs_f64();
@@ -211,12 +220,16 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
         return None;
     }
     let sum3 = |signal: &Signal| sum(signal, signals.newest_expected, 3);
-    let last = |signal: &Signal| signal.points.iter().rev().find(|point| point.value > 0.0).map(|point| point.at);
+    let last = |signal: &Signal| {
+        let newest_first = signal.young.iter().rev().chain(signal.points.iter().rev());
+        newest_first.into_iter().find(|point| point.value > 0.0).map(|point| point.at)
+    };
+    let young: f64 = sink.write_throttles.young.iter().map(|point| point.value).sum();
     Some(SinkLoad {
-        write: now_of(&sink.consumed_write)?,
+        write: now_of(&sink.consumed_write)?.max(sink.consumed_write.at_least().unwrap_or(0.0) / MINUTE),
         write_mean: mean(&newest(&sink.consumed_write, signals.newest_expected, 10)) / MINUTE,
         read: now_of(&sink.consumed_read)?,
-        write_throttles: sum3(&sink.write_throttles),
+        write_throttles: sum3(&sink.write_throttles) + young,
         last_write_throttle: last(&sink.write_throttles),
         key_range_throttles: sum3(&sink.key_range_throttles),
         read_throttles: sum3(&sink.read_throttles),

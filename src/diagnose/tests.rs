@@ -21,7 +21,7 @@ use crate::{
 
 /// The rule says nothing on one side of its threshold, and speaks on the other.
 #[track_caller]
-fn sides(code: Diagnosis, below: impl FnOnce(&mut Scene), above: impl FnOnce(&mut Scene)) {
+pub(super) fn sides(code: Diagnosis, below: impl FnOnce(&mut Scene), above: impl FnOnce(&mut Scene)) {
     let (below, above) = (Scene::with(below), Scene::with(above));
     assert!(!below.codes().contains(&code), "below: {:#?}", below.findings());
     assert!(above.codes().contains(&code), "above: {:#?}", above.findings());
@@ -387,6 +387,8 @@ fn a_lag_with_busy_slots_needs_more_of_them_or_faster_ones() {
     let age = |seconds: f64| {
         move |scene: &mut Scene| {
             busy(0.9)(scene);
+            // Small batches: how long a full one takes is not known.
+            scene.mapping().batch_size = crate::model::BatchSize(1000);
             scene.consumer().iterator_age_ms = steady(seconds * 1000.0);
         }
     };

@@ -28,6 +28,24 @@ pub(super) const HOT_BELOW: Threshold = threshold(
     "share of the stream's limit",
     "Ours, checked on the labelled worlds: with rejections below it, at least one shard has room (Kinesis developer guide, hot shards).",
 );
+pub(super) const HOT_REJECTED: Threshold = threshold(
+    "hotShardRejected",
+    0.1,
+    "share of the records",
+    "Ours: bursts within a second reject less where the minute has room.",
+);
+pub(super) const HOT_TAKEN: Threshold = threshold(
+    "hotShardTaken",
+    0.8,
+    "share of the stream's limit that is accepted",
+    "Ours: a load that is spread evenly is rejected only where all shards are full.",
+);
+pub(super) const WILL_DROP: Threshold = threshold(
+    "willDrop",
+    600.0,
+    "seconds until records reach the mapping's maximum age",
+    "Ours: time for a person to lengthen it.",
+);
 pub(super) const HOT_SKEW: Threshold = threshold(
     "hotShardSkew",
     1.5,
@@ -44,10 +62,38 @@ pub(super) const FAILING_CALLS: Threshold = threshold(
 );
 pub(super) const FAILING_CALLS_CRITICAL: Threshold =
     threshold("failingCallsCritical", 0.1, "share of the calls", "Ours.");
-pub(super) const SILENT_SHARE: Threshold =
-    threshold("silentShare", 0.2, "share of the low end of the recent band", "Ours, checked on the healthy shapes.");
+pub(super) const SILENT_SHARE: Threshold = threshold(
+    "silentShare",
+    0.2,
+    "share of the low end of the band before the fall",
+    "Ours, checked on the healthy shapes.",
+);
 pub(super) const SILENT_FLOOR: Threshold =
     threshold("silentFloor", 1.0, "records/s in the recent band", "Ours: below it silence is no news.");
+pub(super) const NEAR_TOP: Threshold = threshold(
+    "nearTop",
+    0.8,
+    "share of the top of the recent minutes",
+    "Ours: the band ends with the last minute above it, so a fall does not count as what was usual; a low before a short peak does.",
+);
+pub(super) const FADING_BELOW: Threshold = threshold(
+    "fadingBelow",
+    0.8,
+    "share of the low end of the band before the fall",
+    "Ours, checked on the healthy shapes: lower than it was at any usual time.",
+);
+pub(super) const STRAIGHT: Threshold = threshold(
+    "straight",
+    0.9,
+    "share of the changes of five minutes that a straight line explains",
+    "Ours, checked on the healthy shapes: noise has no direction for so long, and a single step explains less.",
+);
+pub(super) const FADING_LEFT: Threshold = threshold(
+    "fadingLeft",
+    25.0,
+    "minutes until nothing comes at the pace of the last five",
+    "Ours: an evening takes hours; producers that stop one after the other do not.",
+);
 pub(super) const SHARD_READS: Threshold =
     threshold("sharedPolls", 5.0, "GetRecords calls/s of a shard", "Kinesis developer guide, Quotas and limits.");
 pub(super) const MANY_READERS: Threshold = threshold(
@@ -73,6 +119,30 @@ pub(super) const CREDIT_LOW: Threshold = threshold(
     900.0,
     "seconds of burst credit left at the present rate",
     "Ours: what lasts longer carries a burst; what does not leaves time to raise (credit: 300 s of unused capacity, DynamoDB developer guide).",
+);
+pub(super) const NEARLY_FULL: Threshold = threshold(
+    "nearlyFull",
+    0.9,
+    "share of what a consumer's slots do with full batches",
+    "Ours: above it a slightly longer batch is a lag.",
+);
+pub(super) const SLOWER: Threshold = threshold(
+    "slowerBatch",
+    1.5,
+    "times what a full batch took in healthy minutes",
+    "Ours: more than batches of one size differ among themselves.",
+);
+pub(super) const CREEPING: Threshold = threshold(
+    "creepingAge",
+    5.0,
+    "seconds of age gained in three minutes, each minute more",
+    "Ours: a consumer that keeps up is at its poll interval, about a second, in each minute.",
+);
+pub(super) const LATELY: Threshold = threshold(
+    "lately",
+    10.0,
+    "minutes",
+    "Ours: of few invocations three minutes may hold no failed one, and a wave of refusals has pauses.",
 );
 pub(super) const INDEX_HOLDS: Threshold = threshold(
     "indexHolds",
@@ -144,19 +214,30 @@ pub(super) const OVER: Threshold = threshold(
 );
 
 /// All of them.
-pub const ALL: [Threshold; 32] = [
+pub const ALL: [Threshold; 43] = [
     HOT_BELOW,
+    HOT_REJECTED,
+    HOT_TAKEN,
+    WILL_DROP,
     HOT_SKEW,
     PACKING_ROOM,
     FAILING_CALLS,
     FAILING_CALLS_CRITICAL,
     SILENT_SHARE,
     SILENT_FLOOR,
+    NEAR_TOP,
+    FADING_BELOW,
+    STRAIGHT,
+    FADING_LEFT,
     SHARD_READS,
     MANY_READERS,
     READ_NEAR,
     READS_FAILING,
     CREDIT_LOW,
+    NEARLY_FULL,
+    SLOWER,
+    CREEPING,
+    LATELY,
     INDEX_HOLDS,
     TIMEOUT_SHARE,
     FITTING_SHARE,

@@ -13,16 +13,21 @@ use std::{
 };
 
 use jiff::Timestamp;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, TableError, backends::InMemoryBackend,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Decision, Intent, IntentState, KEPT_DECISIONS, KEPT_INTENTS, Memory, Store, StoreError};
+use super::{Decision, Intent, IntentState, KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Memory, Store, StoreError};
 use crate::plan::Step;
 
 /// Layout of the file: tables, keys and the JSON of intents and decisions. A memory record has its own version.
 const LAYOUT: u64 = 1;
 /// Page cache: the content is a few MB at most; redb's own default would allow 1 GiB.
 const CACHE_BYTES: usize = 8 << 20;
+
+/// Tries at a copy: a commit takes some milliseconds, and one comes a minute.
+const COPIES: usize = 5;
 
 const FILE: &str = "memory.redb";
 const LOCK_FILE: &str = "memory.redb.lock";
@@ -31,6 +36,8 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const MEMORY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("memory");
 const INTENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("intents");
 const DECISIONS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("decisions");
+/// Not in a store that an older version made, until something is written to it.
+const INPUTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("inputs");
 
 /// A store in a state directory. Dropping it releases the directory.
 #[derive(Debug)]
@@ -38,8 +45,8 @@ pub struct RedbStore {
     path: PathBuf,
     /// `None` after a failed write: redb wants the file reopened then, which the next call does.
     database: Mutex<Option<Database>>,
-    /// Held, not read: the lock goes with it.
-    _lock: File,
+    /// Held as long as the store is; `None`: it is a copy in memory of what another process holds.
+    lock: Option<File>,
 }
 
 impl RedbStore {
@@ -52,7 +59,28 @@ impl RedbStore {
             create(dir, &path)?;
         }
         let database = open_existing(&path)?;
-        Ok(Self { path, database: Mutex::new(Some(database)), _lock: lock })
+        Ok(Self { path, database: Mutex::new(Some(database)), lock: Some(lock) })
+    }
+
+    /// A copy in memory of the store in `dir` as it is now, to read while another process holds it. Each commit leaves
+    /// a whole store on the disk; a copy that was torn by one in between is found out by its checksums and made anew.
+    pub fn copy(dir: &Path) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let attempt = || -> Result<Database, redb::Error> {
+            let bytes = fs::read(&path)?;
+            let memory = InMemoryBackend::new();
+            memory.set_len(bytes.len() as u64)?;
+            memory.write(0, &bytes)?;
+            Ok(builder().create_with_backend(memory)?)
+        };
+        let mut opened = attempt();
+        for _ in 1..COPIES {
+            if opened.is_err() {
+                opened = attempt();
+            }
+        }
+        let database = opened.map_err(|error| translate(&path, "read", &error))?;
+        Ok(Self { path, database: Mutex::new(Some(database)), lock: None })
     }
 
     /// Runs `work` on the open database; after a failure of the disk the file is reopened the next time.
@@ -61,6 +89,9 @@ impl RedbStore {
         what: &'static str,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
+        if self.lock.is_none() && what == "write" {
+            return Err(failed(&self.path, what, &"it is a copy of what another process holds"));
+        }
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let database = match slot.take() {
             Some(database) => database,
@@ -182,6 +213,44 @@ impl Store for RedbStore {
     fn decisions(&self, pipeline: &str, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.newest(DECISIONS, pipeline, limit)
     }
+
+    fn amend(&self, pipeline: &str, decision: &Decision) -> Result<(), StoreError> {
+        self.with("write", |database| {
+            let transaction = database.begin_write()?;
+            {
+                let mut table = transaction.open_table(DECISIONS)?;
+                let is_there = table.get((pipeline, decision.id))?.is_some();
+                if is_there {
+                    table.insert((pipeline, decision.id), json(decision)?.as_slice())?;
+                }
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
+    fn keep_inputs(&self, pipeline: &str, id: u64, packet: &[u8]) -> Result<(), StoreError> {
+        self.with("write", |database| {
+            let transaction = database.begin_write()?;
+            {
+                let mut table = transaction.open_table(INPUTS)?;
+                table.insert((pipeline, id), packet)?;
+                table.retain_in((pipeline, 0)..=(pipeline, id.saturating_sub(KEPT_INPUTS)), |_, _| false)?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+
+    fn inputs(&self, pipeline: &str, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with("read", |database| {
+            let table = match database.begin_read()?.open_table(INPUTS) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                table => table?,
+            };
+            Ok(table.get((pipeline, id))?.map(|value| value.value().to_vec()))
+        })
+    }
 }
 
 /// The part of a memory record that every version shares.
@@ -270,9 +339,7 @@ fn open_existing(path: &Path) -> Result<Database, StoreError> {
     if length == 0 {
         return Err(damaged(path, &"it is empty"));
     }
-    let mut builder = redb::Builder::new();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
-    let database = builder.open(path).map_err(|error| fail(error.into()))?;
+    let database = builder().open(path).map_err(|error| fail(error.into()))?;
     let read_layout = || -> Result<Option<u64>, redb::Error> {
         let table = database.begin_read()?.open_table(META)?;
         Ok(table.get("layout")?.map(|value| value.value()))
@@ -282,6 +349,13 @@ fn open_existing(path: &Path) -> Result<Database, StoreError> {
         Some(found) if found > LAYOUT => Err(StoreError::Newer { path: path.to_owned(), found, supported: LAYOUT }),
         _ => Err(damaged(path, &"no known layout version in it")),
     }
+}
+
+/// How a store is opened: every page is verified.
+fn builder() -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    builder
 }
 
 fn failed(path: &Path, what: &'static str, error: &dyn std::fmt::Display) -> StoreError {

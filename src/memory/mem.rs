@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Decision, Intent, IntentState, KEPT_DECISIONS, KEPT_INTENTS, Memory, Store, StoreError};
+use super::{Decision, Intent, IntentState, KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Memory, Store, StoreError};
 use crate::plan::Step;
 
 /// A store that lives as long as its last clone: a clone shares the content, as a reopened file would.
@@ -21,6 +21,7 @@ struct Shelf {
     memory: Option<Memory>,
     intents: Vec<Intent>,
     decisions: Vec<Decision>,
+    inputs: BTreeMap<u64, Vec<u8>>,
 }
 
 impl MemStore {
@@ -81,6 +82,25 @@ impl Store for MemStore {
         let pipelines = self.lock();
         let decisions = pipelines.get(pipeline).map_or(&[][..], |shelf| &shelf.decisions);
         Ok(decisions.iter().skip(decisions.len().saturating_sub(limit)).cloned().collect())
+    }
+
+    fn amend(&self, pipeline: &str, decision: &Decision) -> Result<(), StoreError> {
+        let mut pipelines = self.lock();
+        let old = pipelines.get_mut(pipeline).into_iter().flat_map(|shelf| &mut shelf.decisions);
+        old.filter(|old| old.id == decision.id).for_each(|old| old.clone_from(decision));
+        Ok(())
+    }
+
+    fn keep_inputs(&self, pipeline: &str, id: u64, packet: &[u8]) -> Result<(), StoreError> {
+        let mut pipelines = self.lock();
+        let inputs = &mut pipelines.entry(pipeline.to_owned()).or_default().inputs;
+        inputs.insert(id, packet.to_vec());
+        inputs.retain(|kept, _| *kept > id.saturating_sub(KEPT_INPUTS));
+        Ok(())
+    }
+
+    fn inputs(&self, pipeline: &str, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().get(pipeline).and_then(|shelf| shelf.inputs.get(&id).cloned()))
     }
 }
 

@@ -13,6 +13,10 @@ pub const KEPT_INTENTS: u64 = 200;
 /// Decisions kept per pipeline; older ones are dropped.
 pub const KEPT_DECISIONS: u64 = 2_000;
 
+/// Inputs kept per pipeline, those of the newest decisions; older ones are dropped. A pipeline decides some tens of
+/// times on a busy day, so this is about a week, and at some tens of KB each some MB.
+pub const KEPT_INPUTS: u64 = 200;
+
 /// Keeps the memory, the intents and the decisions of pipelines, by pipeline name.
 pub trait Store: Send + Sync {
     /// The memory last saved; `None` when this store never had one.
@@ -33,6 +37,12 @@ pub trait Store: Send + Sync {
     fn record(&self, pipeline: &str, decision: Decision) -> Result<u64, StoreError>;
     /// The newest `limit` decisions (of at most [`KEPT_DECISIONS`] kept), oldest first.
     fn decisions(&self, pipeline: &str, limit: usize) -> Result<Vec<Decision>, StoreError>;
+    /// Replaces a decision by one with the same `id`. A number that was dropped meanwhile is ignored.
+    fn amend(&self, pipeline: &str, decision: &Decision) -> Result<(), StoreError>;
+    /// Keeps what a decision was made from ([`super::Inputs::pack`]), and of all the last [`KEPT_INPUTS`].
+    fn keep_inputs(&self, pipeline: &str, id: u64, packet: &[u8]) -> Result<(), StoreError>;
+    /// What a decision was made from; `None` when it is not kept, or not any more.
+    fn inputs(&self, pipeline: &str, id: u64) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
 /// Why a store cannot be used. Every message names the file and what to do.

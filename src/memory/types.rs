@@ -6,10 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    diagnose::Finding,
-    model::{Failure, ResourceId, ShardCount},
+    model::{Failure, ShardCount},
     plan::Step,
-    scale::{Hold, Term},
 };
 
 /// Everything remembered of one pipeline.
@@ -34,6 +32,12 @@ pub struct Memory {
     pub last_change: BTreeMap<String, Timestamp>,
     /// Since when every consumer has been drained; `None` while there is a backlog or no fresh signal.
     pub drained_since: Option<Timestamp>,
+    /// The newest minute that the last pass had metrics of.
+    #[serde(default)]
+    pub newest_minute: Option<Timestamp>,
+    /// The last pass brought no newer minute than the one before: nothing new is known.
+    #[serde(default)]
+    pub no_news: bool,
     /// What came in at each time of the last weeks.
     #[serde(default)]
     pub season: Season,
@@ -80,6 +84,8 @@ impl Memory {
             slot_rates: BTreeMap::new(),
             last_change: BTreeMap::new(),
             drained_since: None,
+            newest_minute: None,
+            no_news: false,
             season: Season::default(),
             attempts: BTreeMap::new(),
         }
@@ -190,22 +196,4 @@ pub enum IntentState {
         /// Why.
         failure: Failure,
     },
-}
-
-/// One cycle's decision: what was seen, concluded and done. Only cycles that change something are stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Decision {
-    /// Ascending number inside the store.
-    pub id: u64,
-    /// When.
-    pub at: Timestamp,
-    /// The findings.
-    pub findings: Vec<Finding>,
-    /// The formula terms.
-    pub terms: Vec<Term>,
-    /// What was held back.
-    pub holds: Vec<Hold>,
-    /// What was done, in words, by resource.
-    pub actions: Vec<(ResourceId, String)>,
 }

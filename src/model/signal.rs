@@ -37,6 +37,10 @@ pub struct Signal {
     pub freshness: Freshness,
     /// The points, oldest first, at most one a minute.
     pub points: Vec<Point>,
+    /// Younger minutes that are published already, oldest first. CloudWatch may still add to them: each is a least, so
+    /// it can be a reason to raise something and never one to lower it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub young: Vec<Point>,
 }
 
 impl Default for Signal {
@@ -50,12 +54,18 @@ impl Signal {
     /// metric that is asked for can be negative or not a number: such a point is as good as missing.
     pub fn of(mut points: Vec<Point>, newest_expected: Timestamp) -> Self {
         points.retain(|point| point.value.is_finite() && point.value >= 0.0);
+        let young = points.split_off(points.partition_point(|point| point.at <= newest_expected));
         let freshness = match points.last() {
             None => Freshness::Absent,
             Some(last) if last.at >= newest_expected => Freshness::Fresh,
             Some(_) => Freshness::Stale,
         };
-        Self { freshness, points }
+        Self { freshness, points, young }
+    }
+
+    /// The greatest of the minutes that are too young to rely on, if any.
+    pub fn at_least(&self) -> Option<f64> {
+        self.young.iter().map(|point| point.value).reduce(f64::max)
     }
 
     /// Its last [`WINDOW`] when `newest` was the newest minute.
@@ -67,7 +77,7 @@ impl Signal {
 
     /// A signal without data.
     pub fn absent() -> Self {
-        Self { freshness: Freshness::Absent, points: Vec::new() }
+        Self { freshness: Freshness::Absent, points: Vec::new(), young: Vec::new() }
     }
 
     /// Whether the newest expected minute is present.

@@ -72,7 +72,7 @@ fn both_zero(one: &Signal, other: &Signal) -> Vec<Timestamp> {
 /// A zero in each of these minutes that has no point yet.
 fn add_zeros(signal: &mut Signal, minutes: &[Timestamp], newest: Timestamp) {
     let mut points: BTreeMap<Timestamp, f64> = minutes.iter().map(|at| (*at, 0.0)).collect();
-    points.extend(signal.points.iter().map(|point| (point.at, point.value)));
+    points.extend(signal.points.iter().chain(&signal.young).map(|point| (point.at, point.value)));
     *signal = Signal::of(points.into_iter().map(|(at, value)| Point { at, value }).collect(), newest);
 }
 

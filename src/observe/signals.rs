@@ -34,8 +34,9 @@ impl Scope {
 
 /// Reads the metrics of what exists; what does not exist is `Absent` without being asked for.
 ///
-/// Minutes younger than the policy's metric delay are not asked for: CloudWatch may still change them. A signal
-/// is `Fresh` when it has the newest minute that ended at least the delay ago.
+/// Minutes younger than the policy's metric delay stand apart: CloudWatch may still change them. A signal is `Fresh`
+/// when it has the newest minute that ended at least the delay ago; where CloudWatch as a whole is later than that, the
+/// newest minute that any metric has, up to the policy's `staleAfterSeconds` later.
 ///
 /// # Errors
 /// The read that failed for good, also when CloudWatch says that its answer is not complete.
@@ -47,8 +48,9 @@ pub async fn signals(
     scope: Scope,
 ) -> Result<Signals, Failure> {
     let now = aws.clock().now();
-    let newest_expected = newest_expected(now, policy.metric_delay_seconds);
-    let end = newest_expected + MINUTE;
+    let usual = newest_expected(now, policy.metric_delay_seconds);
+    let end = usual + MINUTE;
+    let young = newest_expected(now, 0) + MINUTE;
     let shards = shards(aws, facts, scope).await?;
     let mut queries: BTreeSet<MetricQuery> = BTreeSet::new();
     let _ = assemble(pipeline, facts, scope, &shards, &mut |query| {
@@ -59,10 +61,13 @@ pub async fn signals(
     let answers = if queries.is_empty() {
         Vec::new()
     } else {
-        retry(aws.clock(), || aws.metrics(&queries, end - scope.window(), end)).await?
+        retry(aws.clock(), || aws.metrics(&queries, end - scope.window(), young)).await?
     };
     let metrics_requested = billed(&queries);
     let answers: BTreeMap<MetricQuery, Vec<Point>> = queries.into_iter().zip(answers).collect();
+    let late = usual - SignedDuration::from_secs(i64::from(policy.stale_after_seconds));
+    let seen = answers.values().filter_map(|points| points.last()).map(|point| point.at).max();
+    let newest_expected = seen.map_or(usual, |seen| seen.clamp(late, usual));
     let Assembled { account_concurrency, stream, consumers, tables } =
         assemble(pipeline, facts, scope, &shards, &mut |query| {
             Signal::of(answers.get(&query).cloned().unwrap_or_default(), newest_expected)

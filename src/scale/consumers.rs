@@ -39,6 +39,8 @@ pub(super) struct ConsumerDemand {
     pub(super) shards: f64,
     /// Records/s it has to do: what comes in and its share of the backlog.
     pub(super) required: f64,
+    /// Records/s that a slot gets done, if known.
+    pub(super) slot_rate: Option<f64>,
     /// Why the factor must not be raised now, if so.
     pub(super) no_raise: Option<String>,
 }
@@ -71,8 +73,10 @@ pub(super) fn demand(inputs: &ConsumerInputs<'_>, terms: &mut Vec<Term>) -> Cons
     let catch_up = f64::from(policy.catch_up_seconds).min(inputs.pipeline.objectives.recovery.as_secs_f64()).max(60.0);
     let required = inputs.expected + load.backlog / catch_up;
     let bound = factor_bound(inputs);
-    let rate = slot_rate(inputs.memory, &consumer.name);
     let busy = load.concurrency.map_or(0.0, |used| used / (shards * f64::from(live.get())));
+    let usual = slot_rate(inputs.memory, &consumer.name);
+    let slowed = slowed(inputs, busy).filter(|now| usual.is_some_and(|usual| *now < usual));
+    let rate = slowed.or(usual);
     let wanted = match rate {
         Some(rate) => (required / (shards * rate * policy.consumer_target_utilization)).ceil(),
         None if load.lagging && busy > BUSY => f64::from(live.get()) * 2.0,
@@ -104,7 +108,25 @@ pub(super) fn demand(inputs: &ConsumerInputs<'_>, terms: &mut Vec<Term>) -> Cons
         ),
         None => format!("{:.0} s behind with {:.0} % of the slots busy", load.age_seconds, busy * 100.0),
     };
-    ConsumerDemand { factor, factor_reason, batch, batch_reason, shards: shards_needed, required, no_raise }
+    ConsumerDemand {
+        factor,
+        factor_reason,
+        batch,
+        batch_reason,
+        shards: shards_needed,
+        required,
+        slot_rate: rate,
+        no_raise,
+    }
+}
+
+/// Records/s that a slot does now, when it can be told: while the consumer lags with its slots busy, its batches are
+/// full. A function that has become slower must not be sized by what it did before; a throttled table makes it look
+/// slower than it is.
+fn slowed(inputs: &ConsumerInputs<'_>, busy: f64) -> Option<f64> {
+    let seconds = inputs.load.duration_avg_ms.filter(|ms| *ms > 0.0)? / 1000.0;
+    let tells = inputs.load.lagging && busy > BUSY && !inputs.sink_throttled && inputs.load.error_ratio <= 0.0;
+    tells.then(|| f64::from(inputs.mapping.batch_size.get()) / seconds)
 }
 
 /// The upper bound of the factor: the spec's, one where two at a time are not safe, and what the function's

@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use crate::{
     diagnose::{self, ConsumerLoad, Finding, StreamLoad},
     memory::Memory,
-    model::{BillingMode, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamFacts},
+    model::{
+        BillingMode, CapacityUnits, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals,
+        StreamFacts,
+    },
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
 use super::{
-    Sizing,
+    Sizing, Target, Targets,
     consumers::{self, ConsumerDemand, ConsumerInputs},
     guards::{Frozen, hold},
     model::{SinkInputs, invocations_per_second},
@@ -40,12 +43,13 @@ pub(super) struct Cycle<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) policy: &'a ScalingPolicy,
     pub(super) stream: &'a StreamFacts,
-    pub(super) findings: &'a [Finding],
     pub(super) load: StreamLoad,
     /// Records/s expected once a change made now has settled.
     pub(super) expected: f64,
     pub(super) readers: Vec<Reader<'a>>,
     pub(super) sinks: Vec<Sink<'a>>,
+    /// One shard is at its limit and the others are not.
+    pub(super) hot: bool,
     /// A sink throttles writes although its last change has taken effect.
     pub(super) throttled: bool,
     /// Until when nothing may be raised, and nothing lowered.
@@ -68,8 +72,12 @@ impl Cycle<'_> {
             let window = f64::from(reader.spec.maximum_batching_window_seconds);
             let rate = invocations_per_second(slots, batch, window, self.expected, false) * self.calibration(reader);
             caught_up.invocations.insert(name.clone(), rate);
-            let required = reader.demand.as_ref().map_or(self.expected, |demand| demand.required);
-            let behind = reader.load.as_ref().is_some_and(|load| load.backlog > 0.0);
+            // More than all slots together get done does not reach the table, however much waits.
+            let can_do =
+                reader.demand.as_ref().and_then(|demand| demand.slot_rate).map_or(f64::INFINITY, |it| it * slots);
+            let required = reader.demand.as_ref().map_or(self.expected, |demand| demand.required).min(can_do);
+            // What waits in one hot shard is not done sooner by a larger table.
+            let behind = !self.hot && reader.load.as_ref().is_some_and(|load| load.backlog > 0.0);
             let rate = if behind { invocations_per_second(slots, batch, window, required, true) } else { rate };
             catching_up.invocations.insert(name, rate);
             catching_up.records = catching_up.records.max(if behind { required } else { self.expected });
@@ -97,6 +105,21 @@ impl Cycle<'_> {
     /// Whether every sink carries the configuration.
     pub(super) fn fits(&self, configuration: &Configuration, room: Room) -> bool {
         self.sinks.iter().all(|sink| sink.carries(&self.inputs(sink.table, configuration), room))
+    }
+
+    /// Whether every sink carries it once the raises decided in this cycle are made.
+    pub(super) fn fits_soon(&self, configuration: &Configuration, targets: &Targets) -> bool {
+        self.sinks.iter().all(|sink| {
+            let table = targets.tables.get(sink.table);
+            let decided = table.and_then(|table| match &sink.resource {
+                ResourceId::Index(_, index) => table.indexes.get(index),
+                _ => Some(&table.table),
+            });
+            let value = |target: Option<&Target<CapacityUnits>>, live| target.map_or(live, |target| target.value);
+            let write = value(decided.and_then(|it| it.write.as_ref()), sink.capacity.write);
+            let read = value(decided.and_then(|it| it.read.as_ref()), sink.capacity.read);
+            sink.settled && sink.holds(&self.inputs(sink.table, configuration), write, read)
+        })
     }
 
     /// Whether the sinks of one reader carry the configuration now.

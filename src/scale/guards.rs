@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
+    diagnose::{Diagnosis, Finding},
     memory::{Memory, Recommendation},
     model::{CapacityFacts, ResourceId},
     spec::{Freeze, ScalingPolicy},
@@ -74,6 +75,16 @@ impl Frozen {
     }
 }
 
+/// Drops what the signals seem to say and the memory explains: just after a reshard the minutes seen are those of the
+/// old shards, and rejections that were right for them look like a hot shard among the new ones.
+pub(super) fn discount(findings: &mut Vec<Finding>, memory: &Memory, policy: &ScalingPolicy, now: Timestamp) {
+    // Three minutes decide on a hot shard; all of them must lie behind the change.
+    let seen_after = SignedDuration::from_secs(i64::from(policy.metric_delay_seconds)) + SignedDuration::from_mins(4);
+    let resharded = memory.last_change.get(SHARDS).is_some_and(|at| now < *at + seen_after);
+    let on_stream = |finding: &Finding| matches!(finding.resource, ResourceId::Stream(_));
+    findings.retain(|it| !(resharded && it.diagnosis == Diagnosis::HotShard && on_stream(it)));
+}
+
 /// A hold.
 pub(super) fn hold(resource: &ResourceId, guard: &str, reason: String, until: Option<Timestamp>) -> Hold {
     Hold { resource: resource.clone(), guard: guard.to_owned(), reason, until }
@@ -95,6 +106,9 @@ pub(super) fn lowering_forbidden(
             "the history was lost: nothing is lowered until it has been watched again".to_owned(),
             Some(until),
         ));
+    }
+    if memory.no_news {
+        return Some(("CloudWatch has published no new minute since the last look".to_owned(), None));
     }
     let drained_for = SignedDuration::from_secs(i64::from(policy.drained_for_seconds));
     let Some(since) = memory.drained_since else {

@@ -34,6 +34,8 @@ pub fn learn(
     signals: &Signals,
     now: Timestamp,
 ) {
+    memory.no_news = memory.newest_minute.is_some_and(|seen| signals.newest_expected <= seen);
+    memory.newest_minute = Some(signals.newest_expected);
     forecast::learn(memory, policy, facts, signals);
     for table in &pipeline.tables {
         let (Some(live), Some(measured)) = (facts.tables.get(&table.name), signals.tables.get(&table.name)) else {

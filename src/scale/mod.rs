@@ -8,6 +8,7 @@
 mod break_glass;
 mod consumers;
 mod cycle;
+mod decide;
 mod forecast;
 mod guards;
 mod learn;
@@ -18,6 +19,7 @@ mod size;
 mod stream;
 mod targets;
 
+pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
     COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,

@@ -53,14 +53,18 @@ impl Sink<'_> {
     /// Whether a configuration fits: into the capacity that is there (then raising what leads to it is
     /// allowed), or into any inside the bounds.
     pub(super) fn carries(&self, inputs: &[SinkInputs], room: Room) -> bool {
-        let (write, read) = match room {
-            Room::Live => (self.capacity.write, self.capacity.read),
-            Room::Bound => (self.write_bounds.max, self.read_bounds.max),
-        };
+        match room {
+            Room::Live => self.settled && self.holds(inputs, self.capacity.write, self.capacity.read),
+            Room::Bound => self.holds(inputs, self.write_bounds.max, self.read_bounds.max),
+        }
+    }
+
+    /// Whether a configuration fits into so much.
+    pub(super) fn holds(&self, inputs: &[SinkInputs], write: CapacityUnits, read: CapacityUnits) -> bool {
         let fits = |model: &DemandModel, limit: CapacityUnits| {
             units(model, inputs).is_none_or(|need| need <= limit.get() as f64)
         };
-        (self.settled || room == Room::Bound) && fits(&self.write_model, write) && fits(&self.read_model, read)
+        fits(&self.write_model, write) && fits(&self.read_model, read)
     }
 
     /// Whether writes are throttled for provisioned throughput now.

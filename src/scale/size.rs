@@ -12,7 +12,7 @@ use crate::{
 };
 
 use super::{
-    Sizing, Target, Term, break_glass, consumers,
+    Sizing, Target, Targets, Term, break_glass, consumers,
     cycle::{self, Configuration, Cycle, Reader},
     forecast,
     guards::{self, Frozen, SHARDS, hold},
@@ -41,7 +41,10 @@ pub fn size(
     };
     let sinks = cycle::collect_sinks(pipeline, facts, signals, memory);
     let forecast = forecast::expected(pipeline, policy, &load, live.open_shards, memory, now);
-    let expected = forecast.records;
+    let hot = |it: &Finding| it.diagnosis == Diagnosis::HotShard && matches!(it.resource, ResourceId::Stream(_));
+    let hot = findings.iter().any(hot);
+    // What a hot shard rejects reaches nobody behind it.
+    let expected = if hot { forecast.records.min(load.accepted) } else { forecast.records };
     let readers =
         cycle::collect_readers(pipeline, policy, facts, signals, findings, memory, &sinks, expected, now, &mut sizing);
     let calls_left = ledger::MAX_RESHARDS_PER_DAY.saturating_sub(ledger::reshards_used(&memory.reshards, now));
@@ -51,11 +54,11 @@ pub fn size(
         pipeline,
         policy,
         stream: live,
-        findings,
         load,
         expected,
         readers,
         sinks,
+        hot,
         throttled,
         frozen,
         calls_left,
@@ -258,7 +261,7 @@ impl Cycle<'_> {
         }
         let decided = self.may_reshard(memory).and_then(|()| {
             if demand.wanted > live {
-                self.raise_shards(demand, wanted, memory)
+                self.raise_shards(demand, wanted, memory, &sizing.targets)
             } else {
                 self.lower_shards(demand, lowered, memory)
             }
@@ -287,10 +290,7 @@ impl Cycle<'_> {
         if memory.stream_seen.as_ref().is_some_and(|seen| seen.pending_target.is_some()) {
             return refuse("in-transition", "the last call has not shown its effect yet");
         }
-        let hot = |finding: &&Finding| {
-            finding.diagnosis == Diagnosis::HotShard && matches!(finding.resource, ResourceId::Stream(_))
-        };
-        if self.findings.iter().any(|finding| hot(&finding)) {
+        if self.hot {
             return refuse("hot-shard", "more shards do not help a hot key");
         }
         Ok(())
@@ -301,6 +301,7 @@ impl Cycle<'_> {
         demand: &ShardDemand,
         wanted: &Configuration,
         memory: &Memory,
+        targets: &Targets,
     ) -> Result<Option<Target<ShardCount>>, Refusal> {
         let live = self.stream.open_shards;
         if let Some(until) = self.frozen.up {
@@ -319,7 +320,8 @@ impl Cycle<'_> {
                 // Whatever the fit says: what throttles now does not carry more readers.
                 return refuse("sink-first", "a table throttles, and more shards are more writers");
             }
-            if !self.fits(wanted, Room::Live) {
+            // A table is raised in the same pass, by the call before: it is there long before the new shards are.
+            if !self.fits_soon(wanted, targets) {
                 return refuse("sink-first", "the table is raised before its writers");
             }
         }

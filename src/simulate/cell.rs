@@ -111,7 +111,7 @@ impl Cell {
                 stage.clock.sleep(at.duration_since(stage.clock.now())).await;
                 stage.host.with(|twin| {
                     sampler.sample(twin);
-                    if at == counted_from {
+                    if at <= counted_from {
                         before = sampler.meters(twin);
                     }
                 });

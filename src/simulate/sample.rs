@@ -189,7 +189,7 @@ fn sink(plane: &Plane, (table, index): &(String, Option<String>), view: SinkView
     dimensions.extend(index.iter().map(|index| ("GlobalSecondaryIndexName".to_owned(), index.clone())));
     let sum = |metric: &str| {
         let points = plane.metrics().get("AWS/DynamoDB", metric, &dimensions, from_ms, from_ms + MINUTE_MS);
-        points.iter().map(|(_, stat)| stat.sum).sum::<f64>()
+        points.iter().fold(0.0, |sum, (_, stat)| sum + stat.sum)
     };
     SinkMinute {
         write_capacity: view.write,
@@ -201,7 +201,9 @@ fn sink(plane: &Plane, (table, index): &(String, Option<String>), view: SinkView
     }
 }
 
-/// The end of each minute of a run.
+/// The end of each whole minute from `start` on: the twin's own counters are kept by the minute of the clock.
 pub(super) fn minute_ends(start: Timestamp, length: SignedDuration) -> impl Iterator<Item = Timestamp> {
-    (1..=length.as_mins()).map(move |minute| start + SignedDuration::from_mins(minute))
+    let into = start.as_millisecond().rem_euclid(MINUTE_MS);
+    let first = start - SignedDuration::from_millis(into);
+    (1..=length.as_mins()).map(move |minute| first + SignedDuration::from_mins(minute))
 }

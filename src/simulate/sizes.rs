@@ -28,6 +28,8 @@ const HEADROOM: f64 = 0.8;
 const MEASURED: SignedDuration = SignedDuration::from_mins(10);
 /// Share of each shard that a measurement uses.
 const ROOMY: f64 = 0.5;
+/// Concurrent executions of the account that is measured in.
+const PLENTY: u32 = 1_000_000;
 /// Greatest factor (Lambda guide, "Kinesis parameters for event source mappings").
 const MOST_SLOTS: u32 = 10;
 
@@ -175,7 +177,7 @@ fn measuring(world: &World, pipeline: &Pipeline, records: f64, bytes_each: u32, 
         streams: Vec::new(),
         tables: Vec::new(),
         mappings: Vec::new(),
-        account_concurrency: u32::MAX,
+        account_concurrency: PLENTY,
         shard_limit: world.shard_limit.max(shards),
         ..without_trouble(world)
     };
@@ -201,8 +203,9 @@ async fn measure(
     };
     let mut before = BTreeMap::new();
     let half = MEASURED.as_mins() / 2;
-    for minute in 1..=half * 2 {
-        stage.clock.sleep(SignedDuration::from_mins(1)).await;
+    // The minute that has begun is not whole.
+    for (minute, at) in (0..).zip(minute_ends(stage.clock.now(), MEASURED + SignedDuration::from_mins(1))) {
+        stage.clock.sleep(at.duration_since(stage.clock.now())).await;
         stage.host.with(|twin| {
             sampler.sample(twin);
             if minute == half {
@@ -218,5 +221,5 @@ async fn measure(
         (consumer.name.clone(), ms / (half * 60_000) as f64)
     });
     let slots = slots.collect();
-    Ok((sampler.into_minutes().split_off(half as usize), slots))
+    Ok((sampler.into_minutes().split_off(half as usize + 1), slots))
 }

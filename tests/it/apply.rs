@@ -281,6 +281,17 @@ impl Store for Full {
     fn decisions(&self, pipeline: &str, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.store.decisions(pipeline, limit)
     }
+    fn amend(&self, pipeline: &str, decision: &Decision) -> Result<(), StoreError> {
+        self.write()?;
+        self.store.amend(pipeline, decision)
+    }
+    fn keep_inputs(&self, pipeline: &str, id: u64, packet: &[u8]) -> Result<(), StoreError> {
+        self.write()?;
+        self.store.keep_inputs(pipeline, id, packet)
+    }
+    fn inputs(&self, pipeline: &str, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.inputs(pipeline, id)
+    }
 }
 
 fn raise() -> Step {

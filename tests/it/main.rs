@@ -19,6 +19,7 @@ mod diagnose;
 mod docs;
 mod emulators;
 mod fuzz;
+mod history;
 mod house;
 mod iam;
 mod incidents;

@@ -18,7 +18,13 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn decision(second: i64) -> Decision {
-    Decision { id: 0, at: at(second), findings: vec![], terms: vec![], holds: vec![], actions: vec![] }
+    let nothing = serde_json::json!([]);
+    let at = at(second);
+    serde_json::from_value(
+        serde_json::json!({"id": 0, "at": at, "findings": nothing, "terms": nothing, "holds": nothing,
+        "actions": nothing}),
+    )
+    .unwrap()
 }
 
 fn filled(dir: &Path) {

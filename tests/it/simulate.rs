@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use alleycat_operator::{
     cost::PriceSheet,
+    model::{Bounds, ShardCount},
     simulate::{Cell, Measures, Policy, Run, demand_of, play_all},
     spec::{self, Pipeline},
     twin::World,
@@ -121,9 +122,9 @@ fn a_minute_tells_what_the_twin_did() {
 #[test]
 fn a_short_table_lets_records_age_and_the_minutes_see_it_without_metrics() {
     let mut short = cell(Policy::StaticFirstHour);
-    short.world.producers.truncate(1);
+    short.pipeline.stream.shards = Bounds::pinned(ShardCount(4));
     let run = short.play().unwrap();
-    // Capacity for a quarter of the load: the backlog grows for an hour.
+    // The stream takes everything, the table a third of it: the backlog grows for an hour.
     let ages: Vec<f64> = [70, 90, 110].map(|minute: usize| run.minutes[minute].max_age_ms).into();
     assert!(ages[0] < ages[1] && ages[1] < ages[2] && ages[2] > 600_000.0, "{ages:?}");
 }

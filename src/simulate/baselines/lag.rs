@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Asks, Look};
+use super::{Asks, Look, whole};
 use crate::{
     aws::{MetricQuery, Statistic},
     model::ParallelizationFactor,
@@ -38,7 +38,7 @@ impl Stabilized {
     fn decide(&mut self, now: Timestamp, current: u32, ratio: f64) -> u32 {
         let wanted = if (ratio - 1.0).abs() <= TOLERANCE { f64::from(current) } else { f64::from(current) * ratio };
         let most = (f64::from(current) + MOST_PODS).max(f64::from(current) * MOST_TIMES);
-        let wanted = wanted.ceil().clamp(1.0, most) as u32;
+        let wanted = whole(wanted.clamp(1.0, most));
         self.0.push_back((now, wanted));
         while self.0.front().is_some_and(|(at, _)| now.duration_since(*at) > STABILIZATION) {
             self.0.pop_front();

@@ -38,6 +38,9 @@ const FACTOR: u32 = 8;
 /// Target of Application Auto Scaling in percent (DynamoDB developer guide: the console's default).
 const TARGET_PERCENT: u32 = 70;
 
+/// Minutes in which the first description may fail.
+const FIRST_LOOKS: u32 = 30;
+
 /// What a tool asks for: by a name of its own.
 type Asks = Vec<(String, MetricQuery)>;
 
@@ -54,7 +57,7 @@ struct Look<'a> {
 #[derive(Debug)]
 pub(super) enum Tool {
     TargetTracking(target_tracking::State),
-    AwsSamples,
+    AwsSamples(aws_samples::State),
     Lag(lag::State),
     Votes(votes::State),
 }
@@ -65,7 +68,7 @@ impl Tool {
     }
 
     pub(super) fn aws_samples() -> Self {
-        Self::AwsSamples
+        Self::AwsSamples(aws_samples::State::default())
     }
 
     pub(super) fn lag_proportional() -> Self {
@@ -79,7 +82,7 @@ impl Tool {
     /// Time between two looks.
     fn every(&self) -> SignedDuration {
         match self {
-            Self::AwsSamples => aws_samples::EVERY,
+            Self::AwsSamples(_) => aws_samples::EVERY,
             Self::TargetTracking(_) | Self::Votes(_) => SignedDuration::from_mins(1),
             Self::Lag(_) => lag::EVERY,
         }
@@ -88,7 +91,7 @@ impl Tool {
     /// How far back it reads.
     fn window(&self) -> SignedDuration {
         match self {
-            Self::AwsSamples => aws_samples::WINDOW,
+            Self::AwsSamples(_) => aws_samples::WINDOW,
             Self::TargetTracking(_) => target_tracking::WINDOW,
             Self::Votes(_) => votes::WINDOW,
             Self::Lag(_) => lag::WINDOW,
@@ -98,7 +101,7 @@ impl Tool {
     fn asks(&self, pipeline: &Pipeline) -> Asks {
         let mut asks = incoming(pipeline);
         match self {
-            Self::AwsSamples => asks.push(aws_samples::age(pipeline)),
+            Self::AwsSamples(_) => asks.push(aws_samples::age(pipeline)),
             Self::Lag(_) => asks.extend(lag::ages(pipeline)),
             Self::TargetTracking(_) | Self::Votes(_) => {}
         }
@@ -108,7 +111,7 @@ impl Tool {
     fn decide(&mut self, look: &Look) -> Vec<Step> {
         match self {
             Self::TargetTracking(state) => state.decide(look).into_iter().collect(),
-            Self::AwsSamples => aws_samples::decide(look).into_iter().collect(),
+            Self::AwsSamples(state) => state.decide(look).into_iter().collect(),
             Self::Lag(state) => state.decide(look),
             Self::Votes(state) => state.decide(look).into_iter().collect(),
         }
@@ -130,7 +133,7 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
     let (names, queries): (Vec<_>, Vec<_>) = tool.asks(pipeline).into_iter().unzip();
     let (clock, every, window) = (&stage.clock, tool.every(), tool.window());
     let mut timeline = Vec::new();
-    let mut facts = observe::facts(&aws, pipeline).await?;
+    let mut facts = first_look(stage, &aws, pipeline).await?;
     while clock.now() < end {
         let now = clock.now();
         // A look that fails is lost, as it is for the tools.
@@ -155,6 +158,17 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
         *calls.entry("dynamodb:UpdateTable".to_owned()).or_default() += tracked;
     }
     Ok(Acted { timeline, diagnoses: Vec::new(), calls })
+}
+
+/// Describes everything once; a world's faults may need more than one try.
+async fn first_look(stage: &Stage, aws: &Aws, pipeline: &Pipeline) -> Result<Facts, Failure> {
+    for _ in 1..FIRST_LOOKS {
+        match observe::facts(aws, pipeline).await {
+            Ok(facts) => return Ok(facts),
+            Err(_) => stage.clock.sleep(SignedDuration::from_mins(1)).await,
+        }
+    }
+    observe::facts(aws, pipeline).await
 }
 
 /// Describes again what the tool looks at: the stream, and the mappings when it scales them.
@@ -214,7 +228,7 @@ fn track(twin: &mut Twin, resource: &str, kind: &str, direction: &str, min: u64,
 /// Stream and tables switched to on demand, right after they were created. AWS scales them from then on.
 pub(super) async fn on_demand(stage: &Stage, pipeline: &Pipeline) -> Result<Acted, Failure> {
     let aws = stage.connect(Allow::Reads).await?;
-    let facts = observe::facts(&aws, pipeline).await?;
+    let facts = first_look(stage, &aws, pipeline).await?;
     let stream = facts.stream.map(|stream| stream.arn).unwrap_or_default();
     let switched = stage.host.with(|twin| {
         let mode = json!({"StreamARN": stream, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}});
@@ -281,6 +295,11 @@ impl Look<'_> {
 fn reachable(from: u32, wanted: u32, bounds: &Bounds<ShardCount>) -> u32 {
     let to = bounds.clamp(ShardCount(wanted)).get();
     to.clamp(from.div_ceil(2), from.saturating_mul(2))
+}
+
+/// Rounded up; what only the arithmetic of doubles adds does not count.
+fn whole(units: f64) -> u32 {
+    (units - 1e-9).ceil() as u32
 }
 
 /// The last `count` points, when none is missing between them and the newest is not older than `late`.

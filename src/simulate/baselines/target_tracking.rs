@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Look, latest};
+use super::{Look, latest, whole};
 use crate::plan::Step;
 
 const TARGET: f64 = 0.7;
@@ -31,7 +31,7 @@ impl State {
         let shards = look.shards()?;
         let usage = look.usage(shards);
         let cooling = |last: Option<Timestamp>| last.is_some_and(|at| look.now.duration_since(at) < COOLDOWN);
-        let wanted = |usage: f64| (f64::from(shards) * usage / TARGET).ceil() as u32;
+        let wanted = |usage: f64| whole(f64::from(shards) * usage / TARGET);
         if let Some(high) = latest(&usage, HIGH_POINTS, look.now, LATE).filter(|it| it.iter().all(|it| *it > TARGET)) {
             let to = wanted(*high.first()?);
             let larger = self.out.is_none_or(|(_, before)| to > before);

@@ -112,6 +112,17 @@ impl Store for Mortal {
     fn decisions(&self, pipeline: &str, limit: usize) -> Result<Vec<Decision>, StoreError> {
         self.inner.decisions(pipeline, limit)
     }
+    fn amend(&self, pipeline: &str, decision: &Decision) -> Result<(), StoreError> {
+        self.alive()?;
+        self.inner.amend(pipeline, decision)
+    }
+    fn keep_inputs(&self, pipeline: &str, id: u64, packet: &[u8]) -> Result<(), StoreError> {
+        self.alive()?;
+        self.inner.keep_inputs(pipeline, id, packet)
+    }
+    fn inputs(&self, pipeline: &str, id: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.inputs(pipeline, id)
+    }
 }
 
 /// Plays it on this thread, on virtual time.

@@ -21,6 +21,7 @@ use crate::{
     cli::{diagnose::Diagnosed, errors::CliError},
     diagnose::{Episode, Severity},
     memory::Decision,
+    model::ResourceId,
 };
 
 /// Minutes of a day: a longer time says its days.
@@ -37,7 +38,13 @@ pub(super) struct Frame<'a> {
     /// What was found, worth knowing alone left out.
     pub episodes: Vec<&'a Episode>,
     /// Decisions that did something.
-    pub decisions: Vec<&'a Decision>,
+    pub decisions: Vec<Mark<'a>>,
+}
+
+/// A decision as the charts mark it: when, and what was done to what, in words.
+pub(super) struct Mark<'a> {
+    pub at: Timestamp,
+    pub actions: &'a [(ResourceId, String)],
 }
 
 impl Frame<'_> {
@@ -111,7 +118,7 @@ fn frame(diagnosed: &Diagnosed) -> Frame<'_> {
         to,
         step: 1.0,
         episodes: diagnosed.review.episodes.iter().filter(shown).collect(),
-        decisions: diagnosed.decisions.iter().filter(did).collect(),
+        decisions: diagnosed.decisions.iter().filter(did).map(|it| Mark { at: it.at, actions: &it.actions }).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Frame,
+    Frame, Mark,
     charts::{Chart, Limit, Series, Shade},
     draw, end, escaped,
     look::Ink,
@@ -21,7 +21,6 @@ use crate::{
     cli::errors::CliError,
     cost::PriceSheet,
     diagnose::SHARD_RECORDS_PER_SECOND,
-    memory::Decision,
     model::ResourceId,
     simulate::{EventKind, Measures, Minute, Run},
     spec::Pipeline,
@@ -56,14 +55,18 @@ pub fn page(pipeline: &Pipeline, world: &str, shown: &[Shown<'_>], prices: &Pric
     let (Some(begin), Some(last)) = (minutes.first(), minutes.last()) else {
         return Err(CliError::bug(&"a simulation without a minute"));
     };
-    let decisions: Vec<Decision> = first.run.changes.iter().filter_map(|change| decision(change, pipeline)).collect();
+    let decisions: Vec<_> = first.run.changes.iter().filter_map(|change| action(change, pipeline)).collect();
     let pieces = Pieces { minutes: &minutes, size: minutes.len().div_ceil(POINTS).max(1) };
     let frame = Frame {
         from: begin.at,
         to: last.at + SignedDuration::from_mins(1),
         step: pieces.size as f64,
         episodes: Vec::new(),
-        decisions: decisions.iter().filter(|decision| decision.at >= begin.at).collect(),
+        decisions: decisions
+            .iter()
+            .filter(|(at, _)| *at >= begin.at)
+            .map(|(at, action)| Mark { at: *at, actions: std::slice::from_ref(action) })
+            .collect(),
     };
     let mut html = String::new();
     let name = escaped(&pipeline.name);
@@ -154,7 +157,7 @@ fn policies(html: &mut String, shown: &[Shown<'_>]) -> Result<(), CliError> {
 }
 
 /// A change as the charts mark it.
-fn decision(change: &Change, pipeline: &Pipeline) -> Option<Decision> {
+fn action(change: &Change, pipeline: &Pipeline) -> Option<(Timestamp, (ResourceId, String))> {
     let (kind, name) = change.resource.split_once('/')?;
     let resource = match (kind, name.split_once("/index/")) {
         ("stream", _) => ResourceId::Stream(name.to_owned()),
@@ -164,15 +167,7 @@ fn decision(change: &Change, pipeline: &Pipeline) -> Option<Decision> {
         _ => return None,
     };
     let text = format!("{} {} -> {}", change.field, change.from, change.to);
-    let (findings, terms, holds) = (Vec::new(), Vec::new(), Vec::new());
-    (change.from > 0).then(|| Decision {
-        id: 0,
-        at: change.at,
-        findings,
-        terms,
-        holds,
-        actions: vec![(resource, text)],
-    })
+    (change.from > 0).then(|| (change.at, (resource, text)))
 }
 
 /// Minutes in pieces.
