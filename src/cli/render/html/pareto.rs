@@ -150,7 +150,7 @@ mod tests {
         for name in ["operator", "staticPeak", "targetTracking"] {
             assert!(svg.contains(&format!("{name}\n")) || svg.contains(&format!(">{name}<")), "{name}");
         }
-        assert!(svg.contains("operator: 0 minutes, cost 1.3, not beaten on both."), "{svg}");
+        assert!(svg.contains("operator: 0 minutes, cost 1.30, not beaten on both."), "{svg}");
         assert!(svg.contains("staticPeak: 0 minutes, cost 5. "), "{svg}");
     }
 }
