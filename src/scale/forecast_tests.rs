@@ -82,7 +82,7 @@ fn shards_are_not_lowered_before_a_load_that_needs_them() {
         let mut scene = Scene::new();
         scene.stream().open_shards = crate::model::ShardCount(8);
         if scheduled {
-            let begins = scene.now + SignedDuration::from_hours(5);
+            let begins = scene.now + SignedDuration::from_mins(290);
             scene.pipeline.scaling.schedule =
                 vec![ScheduledLoad { name: "race".into(), window: window(begins, 60), records_per_second: 7_000.0 }];
         }
