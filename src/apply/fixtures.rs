@@ -31,7 +31,7 @@ pub(crate) fn pipeline() -> Pipeline {
             "filterCriteria": [], "idempotent": false, "concurrencySafe": true, "writesTo": ["t"]}],
         "externalConsumers": [], "tables": [],
         "objectives": {"iteratorAge": "PT60S", "recovery": "PT10M", "monthlyBudgetUsd": null},
-        "scaling": {"policy": "balanced"}
+        "scaling": {"policy": "balanced", "schedule": [], "freeze": [], "breakGlass": []}
     }))
 }
 

@@ -1,12 +1,12 @@
 //! A consumer lags, or soon will, and is neither refused nor failing nor timing out: why.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Confidence, Diagnosis, Finding, Severity,
     consumers::{Consumer, changed, shared},
     rules::{Answer, View, evidence},
-    series::{busy_minutes, newest, quantile, sum},
+    series::{busy_minutes, newest, sum},
     thresholds::{
         BUSY, CATCHING_UP, CREEPING, FULL_VCPU_MB, LATELY, NEARLY_FULL, NOT_INVOKED, OWN_WORK, SETTLING, SLOWER,
     },
@@ -48,25 +48,11 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
     } else if read_throttled && consumer.mapping.source_arn == consumer.stream.arn {
         let why = "and shared reads are throttled";
         let finding = new(Diagnosis::ReadShort, warning, why, "See the stream's finding.".to_owned());
-        if answer.has(Diagnosis::ReadShort) || answer.has(Diagnosis::TooManyReaders) {
-            answer.effect(finding);
-        } else {
-            let person = "Fewer shared readers, or enhanced fan-out for this one.";
-            answer.cause(
-                Finding { remedy: "More shards bring more read capacity.".to_owned(), ..finding }.person(person),
-            );
-        }
+        contended(answer, finding);
     } else if busy > BUSY.value {
         short(view, answer, consumer, busy, &new);
     } else if consumer.load.age_slope < CATCHING_UP.value {
-        answer.cause(new(Diagnosis::Unknown, Severity::Info, "and catching up", "None needed.".to_owned()));
-        let minutes = LATELY.value as i64;
-        if busy_minutes(&consumer.own.throttles, view.signals.newest_expected, minutes) >= 2 {
-            let why = format!("and catching up; invocations were refused in the last {minutes} minutes");
-            let finding =
-                new(Diagnosis::ConcurrencyLimit, warning, &why, "None: it is not up to the slots.".to_owned());
-            answer.cause(finding.sure(Confidence::Medium).person("Reserve concurrency for it, or ask for more."));
-        }
+        catching_up(view, answer, consumer, &new);
     } else if answer.has(Diagnosis::HotShard) {
         let remedy = "Cure the hot shard: one shard has most of the work.".to_owned();
         answer.effect(new(Diagnosis::HotShard, warning, "because one shard has most of the records", remedy));
@@ -91,6 +77,16 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
     }
 }
 
+/// Its reads are throttled: for the stream's reason, or for one of its own.
+fn contended(answer: &mut Answer, finding: Finding) {
+    if answer.has(Diagnosis::ReadShort) || answer.has(Diagnosis::TooManyReaders) {
+        answer.effect(finding);
+    } else {
+        let person = "Fewer shared readers, or enhanced fan-out for this one.";
+        answer.cause(Finding { remedy: "More shards bring more read capacity.".to_owned(), ..finding }.person(person));
+    }
+}
+
 /// Not one invocation for minutes in which records came in and nothing was refused.
 fn idle(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
     let newest = view.signals.newest_expected;
@@ -100,6 +96,23 @@ fn idle(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
         && consumer.load.throttles <= 0.0
         // The stream's own age speaks for this reader only while no other shares it.
         && (consumer.own.behind_latest_ms.is_fresh() || super::estimates::known_readers(view.pipeline, view.facts) == 1)
+}
+
+/// What keeps up again; where invocations were refused a short time ago, that is what it lags for.
+fn catching_up(
+    view: &View<'_>,
+    answer: &mut Answer,
+    consumer: &Consumer<'_>,
+    new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
+) {
+    answer.cause(new(Diagnosis::Unknown, Severity::Info, "and catching up", "None needed.".to_owned()));
+    let minutes = LATELY.value as i64;
+    if busy_minutes(&consumer.own.throttles, view.signals.newest_expected, minutes) >= 2 {
+        let why = format!("and catching up; invocations were refused in the last {minutes} minutes");
+        let remedy = "None: it is not up to the slots.".to_owned();
+        let finding = new(Diagnosis::ConcurrencyLimit, Severity::Warning, &why, remedy);
+        answer.cause(finding.sure(Confidence::Medium).person("Reserve concurrency for it, or ask for more."));
+    }
 }
 
 /// More is offered than nearly all that the slots can do.
@@ -131,25 +144,8 @@ fn slowed(
     consumer: &Consumer<'_>,
     new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
 ) {
-    let (own, incoming) = (consumer.own, &view.signals.stream.incoming_records);
-    let recent = view.signals.newest_expected - SignedDuration::from_mins(SETTLING.value as i64);
-    let minute = |at: Timestamp, invocations: f64| {
-        let records = incoming.at(at).filter(|count| *count > 0.0)? / invocations;
-        Some((at, records, own.duration_avg_ms.at(at).filter(|ms| *ms > 0.0)?))
-    };
-    let working = own.invocations.points.iter().filter(|point| point.value > 0.0);
-    let minutes: Vec<(Timestamp, f64, f64)> = working.filter_map(|point| minute(point.at, point.value)).collect();
-    let before = |value: fn(&(Timestamp, f64, f64)) -> f64| {
-        let past: Vec<f64> = minutes.iter().filter(|minute| minute.0 < recent).map(value).collect();
-        (past.len() >= KNOWN_MINUTES).then(|| quantile(past, QUICKER)).flatten()
-    };
-    let (Some((_, records, ms)), Some(few), Some(quick)) = (minutes.last(), before(|it| it.1), before(|it| it.2))
-    else {
-        return;
-    };
-    // A larger batch may take as much longer as it is larger.
-    let times = ms / (quick * (records / few).max(1.0));
-    let Some((.., memory)) = compute(consumer).filter(|_| times >= SLOWER.value) else { return };
+    let Some(times) = times_slower(view, consumer).filter(|times| *times >= SLOWER.value) else { return };
+    let Some((.., memory)) = compute(consumer) else { return };
     if answer.has(Diagnosis::ComputeBound) {
         return;
     }
@@ -160,10 +156,31 @@ fn slowed(
     answer.soon(shared(view, consumer, finding.sure(Confidence::Low).person(person)));
 }
 
-/// Minutes of work that make a before.
-const KNOWN_MINUTES: usize = 5;
-/// Share of the minutes before that were quicker than what now is compared with: slow ones soon are among them.
-const QUICKER: f64 = 0.25;
+/// By how many times each of the newest three minutes' batches took longer than the longest of the oldest five
+/// minutes; a larger batch may take as much longer as it is larger. `None` without half an hour's work to compare.
+fn times_slower(view: &View<'_>, consumer: &Consumer<'_>) -> Option<f64> {
+    let (own, incoming) = (consumer.own, &view.signals.stream.incoming_records);
+    let minute = |at: Timestamp, invocations: f64| {
+        let records = incoming.at(at).filter(|count| *count > 0.0)? / invocations;
+        Some((records, own.duration_avg_ms.at(at).filter(|ms| *ms > 0.0)?))
+    };
+    let working = own.invocations.points.iter().filter(|point| point.value > 0.0);
+    let minutes: Vec<(f64, f64)> = working.filter_map(|point| minute(point.at, point.value)).collect();
+    if minutes.len() < COMPARED_MINUTES {
+        return None;
+    }
+    let old = minutes.get(..OLD_MINUTES)?;
+    let expected = |records: f64| old.iter().map(|(then, ms)| ms * (records / then).max(1.0)).fold(0.0, f64::max);
+    let newest = minutes.iter().rev().take(NEW_MINUTES);
+    newest.map(|(records, ms)| ms / expected(*records)).reduce(f64::min).filter(|times| times.is_finite())
+}
+
+/// Minutes of work in the window, at least.
+const COMPARED_MINUTES: usize = 15;
+/// The oldest of them: what comes in waves of some minutes shows its longest batches in them.
+const OLD_MINUTES: usize = 5;
+/// The newest of them: one slow minute is none.
+const NEW_MINUTES: usize = 3;
 
 /// Some slots have all the work, and it takes longer than it did.
 fn slow(times: f64, new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding) -> Finding {

@@ -82,7 +82,7 @@ fn pipeline() -> Pipeline {
             "localSecondaryIndexes": [], "streamViewType": null, "timeToLive": null, "pointInTimeRecovery": false,
             "deletionProtection": false, "adoptionPolicy": "refuse", "deletionPolicy": "retain"}],
         "objectives": {"iteratorAge": "PT60S", "recovery": "PT10M", "monthlyBudgetUsd": null},
-        "scaling": {"policy": "balanced"},
+        "scaling": {"policy": "balanced", "schedule": [], "freeze": [], "breakGlass": []},
     }))
     .unwrap()
 }

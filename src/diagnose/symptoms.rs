@@ -220,16 +220,12 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
         return None;
     }
     let sum3 = |signal: &Signal| sum(signal, signals.newest_expected, 3);
-    let last = |signal: &Signal| {
-        let newest_first = signal.young.iter().rev().chain(signal.points.iter().rev());
-        newest_first.into_iter().find(|point| point.value > 0.0).map(|point| point.at)
-    };
-    let young: f64 = sink.write_throttles.young.iter().map(|point| point.value).sum();
+    let last = |signal: &Signal| signal.points.iter().rev().find(|point| point.value > 0.0).map(|point| point.at);
     Some(SinkLoad {
-        write: now_of(&sink.consumed_write)?.max(sink.consumed_write.at_least().unwrap_or(0.0) / MINUTE),
+        write: now_of(&sink.consumed_write)?,
         write_mean: mean(&newest(&sink.consumed_write, signals.newest_expected, 10)) / MINUTE,
         read: now_of(&sink.consumed_read)?,
-        write_throttles: sum3(&sink.write_throttles) + young,
+        write_throttles: sum3(&sink.write_throttles),
         last_write_throttle: last(&sink.write_throttles),
         key_range_throttles: sum3(&sink.key_range_throttles),
         read_throttles: sum3(&sink.read_throttles),

@@ -38,17 +38,7 @@ fn pipeline() -> Pipeline {
 }
 
 fn policy() -> ScalingPolicy {
-    serde_json::from_value(json!({
-        "shardTargetUtilization": 0.55, "shardRaiseUtilization": 0.75, "shardLowerUtilization": 0.35,
-        "consumerTargetUtilization": 0.8, "writeTargetUtilization": 0.85, "writeMeanUtilization": 0.9,
-        "readTargetUtilization": 0.8, "metricDelaySeconds": 120, "staleAfterSeconds": 180, "catchUpSeconds": 600,
-        "shardStabilizationSeconds": 1, "writeStabilizationSeconds": 1, "factorStabilizationSeconds": 1,
-        "reservedReshards": 4, "reservedDecreases": 1, "minimumDecrease": 0.1, "drainedAgeSeconds": 30,
-        "drainedForSeconds": 600, "shardCooldownSeconds": 1, "reshardBaseSeconds": 60.0, "reshardPerShardSeconds": 1.5,
-        "rejectingRatio": 0.001, "laggingRatio": 0.3, "offeredClamp": 2.2, "coldStartHours": 3,
-        "coldStartReshards": 5,
-    }))
-    .unwrap()
+    crate::spec::policy::builtin("balanced").unwrap()
 }
 
 const CALLER: &str = "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:me</Arn><Account>1</Account>\

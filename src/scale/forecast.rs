@@ -121,7 +121,7 @@ fn usual(policy: &ScalingPolicy, season: &Season, day: i64, slot: usize) -> Opti
         return None;
     }
     peaks.sort_unstable();
-    let rank = (policy.seasonal_quantile * peaks.len() as f64).ceil() as usize;
+    let rank = (policy.seasonal_quantile * peaks.len() as f64).floor() as usize;
     let peak = peaks.get(rank.clamp(1, peaks.len()) - 1)?;
     Some((f64::from(*peak), peaks.len()))
 }

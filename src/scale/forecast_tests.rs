@@ -77,12 +77,12 @@ fn one_odd_day_in_ten_is_no_habit_and_a_habit_far_from_now_is_not_believed() {
 
 #[test]
 fn shards_are_not_lowered_before_a_load_that_needs_them() {
-    let quiet = Load { records: 20.0, age_seconds: 0.0, ..Load::race() };
+    let quiet = Load { records: 20.0, ..Load::quiet() };
     let lowered = |scheduled: bool| {
-        let mut scene = scene();
+        let mut scene = Scene::new();
         scene.stream().open_shards = crate::model::ShardCount(8);
         if scheduled {
-            let begins = scene.now + SignedDuration::from_hours(5);
+            let begins = scene.now + SignedDuration::from_mins(290);
             scene.pipeline.scaling.schedule =
                 vec![ScheduledLoad { name: "race".into(), window: window(begins, 60), records_per_second: 7_000.0 }];
         }

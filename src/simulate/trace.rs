@@ -100,7 +100,7 @@ pub fn trace_world(trace: &Trace, pipeline: &Pipeline) -> Result<(World, String)
         "apiVersion": "alleycat.dev/v1alpha1", "kind": "World", "name": trace.name, "start": "2026-03-02T00:00:00Z",
         "stepMs": 1000, "accountConcurrency": 10_000, "shardLimit": 10_000, "functions": functions,
         "producers": [{"kind": "trace", "stream": pipeline.stream.name, "recordBytes": trace.record_bytes,
-                       "rows": trace.rows, "secondsPerRow": trace.seconds_per_row,
+                       "file": "rows", "secondsPerRow": trace.seconds_per_row,
                        "peakRecordsPerSecond": trace.peak}]
     });
     if let (Some(fields), Some(region)) = (world.as_object_mut(), &pipeline.region) {
@@ -109,7 +109,9 @@ pub fn trace_world(trace: &Trace, pipeline: &Pipeline) -> Result<(World, String)
     if let (Some(fields), Some(account)) = (world.as_object_mut(), pipeline.expected_account_ids.first()) {
         fields.insert("accountId".to_owned(), json!(account));
     }
-    let world = World::parse(&world.to_string())
+    // As a file: a document of a hundred thousand rows is larger than a world may be.
+    let rows = trace.rows.iter().fold("load\n".to_owned(), |text, row| text + &format!("{row}\n"));
+    let world = World::load(&world.to_string(), |_| Ok(rows.clone()))
         .map_err(|problems| problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; "))?;
     let assumptions = format!(
         "assumed: {} B a record, 250 records/s in a slot, 1 write unit a record for each table a consumer writes to, \

@@ -296,7 +296,7 @@ pub struct Objectives {
 
 /// How the scaler gets there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ScalingSpec {
     /// Name of a built-in policy or path of a policy file, as written; `spec::policy` resolves it.
     pub policy: String,

@@ -128,3 +128,24 @@ fn the_ledger_of_used_calls_is_the_calls_that_were_used() {
     }
     assert!(TRACE_DAYS.iter().all(|(_, days)| *days > 0));
 }
+
+/// The traces are other people's data and not part of the repository; where they lie beside it, they fit.
+#[test]
+fn the_traces_fit_where_they_are() {
+    let traces = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/traces");
+    if !traces.is_dir() {
+        eprintln!("skipped: no {}", traces.display());
+        return;
+    }
+    for scenario in SCENARIOS.iter().filter(|it| ["S1", "S2"].contains(&it.row) || it.name == "s9") {
+        let text = fs::read_to_string(folder().join(format!("{}.yaml", scenario.name))).unwrap();
+        let beside = |file: &str| fs::read_to_string(traces.join(file)).map_err(|error| error.to_string());
+        let world = World::load(&text, beside).unwrap_or_else(|problems| panic!("{}: {problems:#?}", scenario.name));
+        let Some(Producer::Trace { rows, seconds_per_row, .. }) = world.producers.first() else { panic!("no trace") };
+        let seconds = rows.len() as u64 * u64::from(*seconds_per_row);
+        assert_eq!(seconds, u64::from(scenario.hours) * 3_600, "{}", scenario.name);
+    }
+    for name in HELD_OUT_TRACES.iter().chain(TRACE_DAYS.iter().map(|(name, _)| name)) {
+        assert!(traces.join(format!("{name}.csv")).is_file(), "no trace {name}");
+    }
+}

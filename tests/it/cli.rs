@@ -100,6 +100,7 @@ impl Bench {
         settings.add_filter(r"\b\d\d:\d\d:\d\dZ", "[TIME]");
         settings.add_filter(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UUID]");
         settings.add_filter(r"process \d+", "process [PID]");
+        settings.add_filter(r"spec [0-9a-f]{12}, policy [0-9a-f]{12}, version \S+", "[RULES]");
         settings.set_prepend_module_to_snapshot(true);
         settings.bind(|| insta::assert_snapshot!(name, text));
     }

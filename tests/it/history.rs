@@ -111,7 +111,7 @@ fn the_history_tells_what_was_done_and_whether_it_helped() {
     bench.run("apply spec.yaml --local --yes").exits(0);
     bench.run("daemon spec.yaml --local --for 90m").exits(0);
     let list = bench.run("history spec.yaml --local --limit 6").exits(0);
-    let one = bench.run("history spec.yaml --local --explain 1").exits(0);
+    let one = bench.run("history spec.yaml --local --explain 3").exits(0);
     for line in list.stdout.lines().chain(one.stdout.lines()) {
         assert!(line.chars().count() <= 100, "too wide: {line}");
     }

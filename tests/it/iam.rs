@@ -10,9 +10,9 @@ use std::{
 use alleycat_operator::{
     aws::{Access, Allow, OPERATIONS, PolicyKind, iam_policy},
     daemon::Mode,
-    memory::Store,
     model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
     observe,
+    plan::Step,
     spec::{BreakGlass, Delivery, Pipeline},
     twin::{Host, Twin, World},
 };
@@ -72,14 +72,8 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
     bench.pass(Mode::Observe).await;
     diagnosis_by_shards(&bench).await;
     calls.belong_to(PolicyKind::Plan, &bench);
-    // Records are rejected while the quota is used up: a shard is split.
-    bench.use_up_reshards();
-    bench.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
-    bench.daemon(Mode::Act, SignedDuration::from_mins(15), |_, _| ()).await;
-    let mut memory = bench.memory();
-    memory.reshards.exhausted_until = None;
-    bench.store.save(&bench.pipeline.name, &memory).unwrap();
     bench.daemon(Mode::Act, SignedDuration::from_mins(90), |_, _| ()).await;
+    split_a_shard(&mut bench).await;
     calls.belong_to(PolicyKind::Autoscale, &bench);
     for change in [everything_changes, retention_is_shortened] {
         change(&mut bench.pipeline);
@@ -124,6 +118,23 @@ async fn moves(calls: &mut Calls) {
     calls.belong_to(PolicyKind::Apply, &bench);
     done(&bench.destroy().await);
     calls.belong_to(PolicyKind::Destroy, &bench);
+}
+
+/// What the daemon does when all UpdateShardCount calls are used and the spec allows it.
+async fn split_a_shard(bench: &mut Bench) {
+    bench.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
+    let facts = bench.facts().await;
+    let stream = facts.stream.as_ref().unwrap();
+    let (shard, to) = (&stream.shards[0], ShardCount(stream.open_shards.get() + 1));
+    let first: u128 = shard.starting_hash_key.parse().unwrap();
+    let step = Step::SplitShard {
+        stream: stream.name.clone(),
+        shard: shard.id.clone(),
+        new_hash_key: (first + 7).to_string(),
+        to,
+    };
+    bench.aws(Allow::Autoscale).await.execute(&step, &facts).await.unwrap();
+    bench.clock.sleep(SignedDuration::from_mins(5)).await;
 }
 
 /// What a diagnosis reads of a stream whose shards have metrics of their own.

@@ -39,6 +39,10 @@ impl Stabilized {
         let wanted = if (ratio - 1.0).abs() <= TOLERANCE { f64::from(current) } else { f64::from(current) * ratio };
         let most = (f64::from(current) + MOST_PODS).max(f64::from(current) * MOST_TIMES);
         let wanted = whole(wanted.clamp(1.0, most));
+        if self.0.is_empty() {
+            // A controller that has just started takes what it finds for recommended.
+            self.0.push_back((now, current));
+        }
         self.0.push_back((now, wanted));
         while self.0.front().is_some_and(|(at, _)| now.duration_since(*at) > STABILIZATION) {
             self.0.pop_front();

@@ -140,7 +140,9 @@ fn the_pod_autoscaler_tolerates_a_tenth_limits_steps_and_waits_before_it_goes_do
     assert_eq!(bench.decide(&mut tool, 6, &[(4, 0.7 * 1.15)], &[]), Some(12));
     assert_eq!(bench.decide(&mut tool, 7, &[(5, 0.35)], &[]), None, "300 s have not passed");
     assert_eq!(bench.decide(&mut tool, 12, &[(10, 0.35)], &[]), Some(5));
-    assert_eq!(bench.decide(&mut Tool::lag_proportional(), 5, &[], &[]), Some(5), "no data counts as no load");
+    let mut blind = Tool::lag_proportional();
+    assert_eq!(bench.decide(&mut blind, 5, &[], &[]), None, "it has just started");
+    assert_eq!(bench.decide(&mut blind, 11, &[], &[]), Some(5), "no data counts as no load");
 }
 
 #[test]

@@ -96,8 +96,20 @@ fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
-/// The style sheet.
+/// The style sheet of a page.
 pub fn css() -> String {
+    let (names, roles) = colors();
+    format!("{names}{BASE}{roles}")
+}
+
+/// The style sheet of a picture that stands alone, on a card of its own.
+pub fn picture_css() -> String {
+    let (names, roles) = colors();
+    format!("{names}svg{{background:var(--card)}}{roles}")
+}
+
+/// The colours' names, light and dark, and who wears them.
+fn colors() -> (String, String) {
     let (mut light, mut dark, mut roles) = (String::new(), String::new(), String::new());
     for ink in Ink::ALL {
         let (name, (day, night)) = (ink.name(), ink.colors());
@@ -110,10 +122,11 @@ pub fn css() -> String {
             "svg [stroke=\"{drawn}\"]{{stroke:var({name}){dashes}}}svg [fill=\"{drawn}\"]{{fill:var({name})}}"
         );
     }
-    format!(
+    let names = format!(
         ":root{{color-scheme:light dark;--page:#F6F7F8;--card:#FFFFFF;{light}}}\
-         @media(prefers-color-scheme:dark){{:root{{--page:#14161A;--card:#1D2025;{dark}}}}}{BASE}{roles}"
-    )
+         @media(prefers-color-scheme:dark){{:root{{--page:#14161A;--card:#1D2025;{dark}}}}}"
+    );
+    (names, roles)
 }
 
 /// What does not depend on a colour's role.

@@ -12,7 +12,7 @@ use plotters::{
 use super::{
     draw::{Axis, accessible},
     escaped,
-    look::{Ink, css},
+    look::{Ink, picture_css},
     words::{marks, thousands},
 };
 
@@ -52,7 +52,7 @@ pub fn document(points: &[Point], minutes: &str, cost: &str) -> Result<String, B
     let mut out = String::new();
     accessible(&mut out, &svg, "pareto", &format!("{minutes} against {cost}"), &sentence(points));
     // A picture in a page has no style sheet but its own.
-    let style = format!("<style>{}svg{{background:var(--card)}}</style>", css());
+    let style = format!("<style>{}</style>", picture_css());
     let start = "<svg xmlns=\"http://www.w3.org/2000/svg\" ";
     Ok(out.replacen("<svg ", start, 1).replacen("<title", &format!("{style}<title"), 1))
 }
@@ -150,7 +150,7 @@ mod tests {
         for name in ["operator", "staticPeak", "targetTracking"] {
             assert!(svg.contains(&format!("{name}\n")) || svg.contains(&format!(">{name}<")), "{name}");
         }
-        assert!(svg.contains("operator: 0 minutes, cost 1.3, not beaten on both."), "{svg}");
+        assert!(svg.contains("operator: 0 minutes, cost 1.30, not beaten on both."), "{svg}");
         assert!(svg.contains("staticPeak: 0 minutes, cost 5. "), "{svg}");
     }
 }
