@@ -247,7 +247,7 @@ async fn each_step_is_exactly_one_mutating_call_that_the_table_knows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn autoscaling_neither_creates_nor_deletes() {
+async fn autoscaling_creates_and_deletes_nothing_but_what_a_move_to_fan_out_needs() {
     let stub = Stub::new(content);
     let aws = stub.connect(Allow::Autoscale).await;
     for step in every_step() {
@@ -260,8 +260,13 @@ async fn autoscaling_neither_creates_nor_deletes() {
             "dynamodb:DescribeTable",
             "dynamodb:UpdateTable",
             "kinesis:AddTagsToStream",
+            "kinesis:DeregisterStreamConsumer",
+            "kinesis:RegisterStreamConsumer",
             "kinesis:SplitShard",
+            "kinesis:TagResource",
             "kinesis:UpdateShardCount",
+            "lambda:CreateEventSourceMapping",
+            "lambda:DeleteEventSourceMapping",
             "lambda:UpdateEventSourceMapping"
         ]
     );
