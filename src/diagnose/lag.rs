@@ -45,14 +45,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
     } else if read_throttled && consumer.mapping.source_arn == consumer.stream.arn {
         let why = "and shared reads are throttled";
         let finding = new(Diagnosis::ReadShort, warning, why, "See the stream's finding.".to_owned());
-        if answer.has(Diagnosis::ReadShort) || answer.has(Diagnosis::TooManyReaders) {
-            answer.effect(finding);
-        } else {
-            let person = "Fewer shared readers, or enhanced fan-out for this one.";
-            answer.cause(
-                Finding { remedy: "More shards bring more read capacity.".to_owned(), ..finding }.person(person),
-            );
-        }
+        contended(answer, finding);
     } else if busy > BUSY.value {
         short(view, answer, consumer, busy, &new);
     } else if consumer.load.age_slope < CATCHING_UP.value {
@@ -85,6 +78,16 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
                 .sure(Confidence::Low)
                 .person("Look at the function's log, and at a single slow shard: shard-level metrics would show it."),
         );
+    }
+}
+
+/// Its reads are throttled: for the stream's reason, or for one of its own.
+fn contended(answer: &mut Answer, finding: Finding) {
+    if answer.has(Diagnosis::ReadShort) || answer.has(Diagnosis::TooManyReaders) {
+        answer.effect(finding);
+    } else {
+        let person = "Fewer shared readers, or enhanced fan-out for this one.";
+        answer.cause(Finding { remedy: "More shards bring more read capacity.".to_owned(), ..finding }.person(person));
     }
 }
 
