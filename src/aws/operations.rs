@@ -114,8 +114,14 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListTagsForStream", Read, &[on("kinesis:ListTagsForStream", Stream)], EVERYWHERE),
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
-    // Names the shards whose own metrics a diagnosis reads.
-    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], &[Allow::Reads]),
+    // Names the shards whose own metrics a diagnosis reads, and the shard that breakGlass splits.
+    operation(
+        "kinesis",
+        "ListShards",
+        Read,
+        &[on("kinesis:ListShards", Stream)],
+        &[Allow::Reads, Allow::Apply, Allow::Autoscale],
+    ),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),
     operation("lambda", "ListEventSourceMappings", Read, &[on("lambda:ListEventSourceMappings", Account)], EVERYWHERE),
     operation("lambda", "ListTags", Read, &[on("lambda:ListTags", Mapping)], EVERYWHERE),
@@ -158,7 +164,7 @@ pub static OPERATIONS: &[Operation] = &[
     // The reference lists no resource type for UpdateShardCount, yet AWS's own auto-scaling sample grants it on
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
-    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], SCALE),
+    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], &[Allow::Autoscale]),
     // No plan of this version holds it, so no policy grants it.
     operation("kinesis", "RegisterStreamConsumer", Write, &[], APPLY),
     operation("kinesis", "DeleteStream", Write, &[on("kinesis:DeleteStream", OwnedStream)], DESTROY),
