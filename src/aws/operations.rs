@@ -115,13 +115,7 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
     // Names the shards whose own metrics a diagnosis reads, and the shard that breakGlass splits.
-    operation(
-        "kinesis",
-        "ListShards",
-        Read,
-        &[on("kinesis:ListShards", Stream)],
-        &[Allow::Reads, Allow::Apply, Allow::Autoscale],
-    ),
+    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], EVERYWHERE),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),
     operation("lambda", "ListEventSourceMappings", Read, &[on("lambda:ListEventSourceMappings", Account)], EVERYWHERE),
     operation("lambda", "ListTags", Read, &[on("lambda:ListTags", Mapping)], EVERYWHERE),

@@ -216,7 +216,7 @@ async fn each_step_is_exactly_one_mutating_call_that_the_table_knows() {
     for step in every_step() {
         let stub = Stub::new(content);
         let mut mutating = 0;
-        for allow in [Allow::Apply, Allow::Destroy] {
+        for allow in [Allow::Apply, Allow::Destroy, Allow::Autoscale] {
             let aws = stub.connect(allow).await;
             let _ = aws.execute(&step, &facts_with_stream()).await;
             for (call, times) in aws.calls() {
