@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_lambda::types::{
-    Concurrency, DestinationConfig, EventSourceMappingConfiguration, EventSourcePosition, Filter, FilterCriteria,
-    FunctionResponseType, OnFailure,
+    Concurrency, DestinationConfig, EventSourceMappingConfiguration, EventSourceMappingMetric,
+    EventSourceMappingMetricsConfig, EventSourcePosition, Filter, FilterCriteria, FunctionResponseType, OnFailure,
 };
 
 use super::Aws;
@@ -88,7 +88,13 @@ impl Aws {
             .set_maximum_record_age_in_seconds(settings.maximum_record_age_seconds)
             .set_bisect_batch_on_function_error(settings.bisect_batch_on_function_error)
             .set_function_response_types(settings.report_batch_item_failures.map(response_types))
+            .set_kms_key_arn(new.kms_key_arn.clone())
             .set_enabled(settings.enabled);
+        if !new.metrics.is_empty() {
+            let metrics = new.metrics.iter().map(|metric| EventSourceMappingMetric::from(metric.as_str()));
+            let config = EventSourceMappingMetricsConfig::builder().set_metrics(Some(metrics.collect())).build();
+            request = request.metrics_config(config);
+        }
         request = match new.starting_position {
             StartingPosition::TrimHorizon => request.starting_position(EventSourcePosition::TrimHorizon),
             StartingPosition::Latest => request.starting_position(EventSourcePosition::Latest),
@@ -226,6 +232,11 @@ fn mapping_facts(found: &EventSourceMappingConfiguration) -> MappingFacts {
             .map(|criteria| {
                 criteria.filters().iter().filter_map(|filter| filter.pattern()).map(str::to_owned).collect()
             })
+            .unwrap_or_default(),
+        kms_key_arn: found.kms_key_arn().filter(|arn| !arn.is_empty()).map(str::to_owned),
+        metrics: found
+            .metrics_config()
+            .map(|config| config.metrics().iter().map(|metric| metric.as_str().to_owned()).collect())
             .unwrap_or_default(),
         tags: BTreeMap::new(),
     }

@@ -125,8 +125,9 @@ pub static OPERATIONS: &[Operation] = &[
     operation("kinesis", "ListStreamConsumers", Read, &[on("kinesis:ListStreamConsumers", Stream)], EVERYWHERE),
     operation("kinesis", "DescribeLimits", Read, &[on("kinesis:DescribeLimits", Account)], EVERYWHERE),
     operation("kinesis", "ListTagsForResource", Read, &[on("kinesis:ListTagsForResource", StreamConsumer)], EVERYWHERE),
-    // Names the shards whose own metrics a diagnosis reads, and tells a move of closed shards.
-    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], METRICS),
+    // Names the shards whose own metrics a diagnosis reads and the shard that breakGlass splits, and tells a move of
+    // closed shards.
+    operation("kinesis", "ListShards", Read, &[on("kinesis:ListShards", Stream)], EVERYWHERE),
     operation("lambda", "GetFunction", Read, &[on("lambda:GetFunction", Function)], EVERYWHERE),
     operation("lambda", "ListEventSourceMappings", Read, &[on("lambda:ListEventSourceMappings", Account)], EVERYWHERE),
     operation("lambda", "ListTags", Read, &[on("lambda:ListTags", Mapping)], EVERYWHERE),
@@ -169,7 +170,7 @@ pub static OPERATIONS: &[Operation] = &[
     // The reference lists no resource type for UpdateShardCount, yet AWS's own auto-scaling sample grants it on
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
-    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], SCALE),
+    operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], &[Allow::Autoscale]),
     // Tags on registration take TagResource (Kinesis API, RegisterStreamConsumer).
     operation(
         "kinesis",

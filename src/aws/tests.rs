@@ -86,6 +86,8 @@ fn new_mapping() -> NewMapping {
             filter_criteria: Some(vec![]),
             ..MappingChange::default()
         },
+        kms_key_arn: None,
+        metrics: Vec::new(),
         tags: tags(),
     }
 }
@@ -220,7 +222,7 @@ async fn each_step_is_exactly_one_mutating_call_that_the_table_knows() {
     for step in every_step() {
         let stub = Stub::new(content);
         let mut mutating = 0;
-        for allow in [Allow::Apply, Allow::Destroy] {
+        for allow in [Allow::Apply, Allow::Destroy, Allow::Autoscale] {
             let aws = stub.connect(allow).await;
             let _ = aws.execute(&step, &facts_with_stream()).await;
             for (call, times) in aws.calls() {
@@ -309,6 +311,11 @@ async fn lambda_requests_are_what_aws_expects() {
         json!({"FunctionName": "f:live", "EventSourceArn": STREAM_ARN, "StartingPosition": "TRIM_HORIZON",
             "BatchSize": 1000, "ParallelizationFactor": 2, "Tags": {"alleycat.dev/pipeline": "p"}})
     );
+    let key = "arn:aws:kms:us-east-1:123456789012:key/k".to_owned();
+    let counted =
+        NewMapping { kms_key_arn: Some(key.clone()), metrics: vec!["EventCount".to_owned()], ..new_mapping() };
+    let sent = send(&Step::CreateMapping(Box::new(counted))).await.json();
+    assert_eq!((&sent["KMSKeyArn"], &sent["MetricsConfig"]), (&json!(key), &json!({"Metrics": ["EventCount"]})));
     let sent = send(&Step::UpdateMapping(Box::new(mapping_change()))).await;
     assert_eq!((sent.method.as_str(), sent.path()), ("PUT", "/2015-03-31/event-source-mappings/u"));
     assert_eq!(sent.json(), json!({"ParallelizationFactor": 4}));

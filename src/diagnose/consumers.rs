@@ -320,10 +320,11 @@ fn of_function(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) ->
     {
         answer.cause(shared(view, consumer, faults(view, consumer)));
         failing = true;
-    } else if !consumer.load.lagging && consumer.throttled.is_none() {
-        if let Some(finding) = now_and_then(view, consumer) {
-            answer.cause(finding);
-        }
+    } else if !consumer.load.lagging
+        && consumer.throttled.is_none()
+        && let Some(finding) = now_and_then(view, consumer)
+    {
+        answer.cause(finding);
     }
     failing
 }

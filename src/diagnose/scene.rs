@@ -161,6 +161,8 @@ fn facts() -> Facts {
             report_batch_item_failures: false,
             on_failure: None,
             filter_criteria: Vec::new(),
+            kms_key_arn: None,
+            metrics: Vec::new(),
             last_modified: None,
             last_processing_result: Some("OK".into()),
             tags: BTreeMap::new(),

@@ -128,12 +128,11 @@ fn capacity(
         } else {
             "None inside the bounds: read capacity is at its maximum.".to_owned()
         };
-        let (severity, effect) = match left.filter(|_| load.read_throttles <= 0.0) {
-            Some(left) => (Severity::Warning, on_credit(left, load.read, read)),
-            None => {
-                throttled = throttled.or(Some(Diagnosis::SinkReadShort));
-                (Severity::Critical, "throttles reads".to_owned())
-            }
+        let (severity, effect) = if let Some(left) = left.filter(|_| load.read_throttles <= 0.0) {
+            (Severity::Warning, on_credit(left, load.read, read))
+        } else {
+            throttled = throttled.or(Some(Diagnosis::SinkReadShort));
+            (Severity::Critical, "throttles reads".to_owned())
         };
         let summary = format!("{resource} consumes {:.0} of {read:.0} read units/s and {effect}.", load.read);
         let finding = Finding::new(Diagnosis::SinkReadShort, severity, resource.clone(), summary, remedy)

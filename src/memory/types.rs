@@ -35,7 +35,7 @@ pub struct Memory {
     /// The newest minute that the last pass had metrics of.
     #[serde(default)]
     pub newest_minute: Option<Timestamp>,
-    /// The last pass brought no newer minute than the one before: nothing new is known.
+    /// The last pass brought no newer minute than the one before, or CloudWatch is later than it usually is.
     #[serde(default)]
     pub no_news: bool,
     /// What came in at each time of the last weeks.

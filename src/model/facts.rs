@@ -219,8 +219,15 @@ pub struct MappingFacts {
     pub report_batch_item_failures: bool,
     /// On-failure destination ARN.
     pub on_failure: Option<String>,
-    /// Filter patterns, as JSON text.
+    /// Filter patterns, as JSON text. Empty, too, where a key encrypts them: the listing hides them then (Lambda API
+    /// reference, EventSourceMappingConfiguration).
     pub filter_criteria: Vec<String>,
+    /// The KMS key that encrypts the filter patterns.
+    #[serde(default)]
+    pub kms_key_arn: Option<String>,
+    /// Metrics of the mapping itself that are switched on (`EventCount` is the only one for Kinesis).
+    #[serde(default)]
+    pub metrics: Vec<String>,
     /// When it was created or last changed.
     pub last_modified: Option<Timestamp>,
     /// LastProcessingResult: `OK`, `No records processed` or `PROBLEM: …`; free text.

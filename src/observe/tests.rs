@@ -60,6 +60,7 @@ fn account(sent: &Sent) -> Answer {
         "ListTagsForStream" => ok(json!({"Tags": [{"Key": "a", "Value": "1"}], "HasMoreTags": true})),
         "ListStreamConsumers" => ok(json!({"Consumers": [{"ConsumerName": "x", "ConsumerARN": FAN_OUT,
             "ConsumerStatus": "ACTIVE", "ConsumerCreationTimestamp": 1.0}]})),
+        "ListTagsForResource" => ok(json!({"Tags": [{"Key": "c", "Value": "3"}]})),
         "DescribeTable" => ok(json!({"Table": {"TableName": "t", "TableArn": "arn:t", "TableStatus": "ACTIVE",
             "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
             "AttributeDefinitions": [{"AttributeName": "PK", "AttributeType": "S"}],
@@ -106,6 +107,7 @@ async fn facts_are_what_the_account_holds() {
     assert_eq!(stream.tags.into_iter().collect::<Vec<_>>(), [("a".into(), "1".into()), ("b".into(), "2".into())]);
     assert_eq!(stream.encryption_key.as_deref(), Some("alias/aws/kinesis"));
     assert_eq!(stream.shard_level_metrics, ["IncomingBytes", "OutgoingBytes"]);
+    assert_eq!(facts.fan_out[0].tags.get("c").map(String::as_str), Some("3"));
     assert_eq!(facts.functions["f"].reserved_concurrency, Some(7));
     let mappings: Vec<(&str, bool)> =
         facts.mappings.iter().map(|mapping| (mapping.uuid.as_str(), mapping.tags.is_empty())).collect();

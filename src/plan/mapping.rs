@@ -166,6 +166,8 @@ fn create(
         fan_out_consumer: (to == Way::EnhancedFanOut).then(|| fan_out_name(&input.pipeline.name, &spec.name)),
         starting_position: spec.starting_position,
         settings,
+        kms_key_arn: None,
+        metrics: Vec::new(),
         tags: ownership::all_tags(input.pipeline),
     };
     work.step(Step::CreateMapping(Box::new(new)), timing::MAPPING);

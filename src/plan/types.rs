@@ -296,6 +296,12 @@ pub struct NewMapping {
     pub starting_position: StartingPosition,
     /// All other settings.
     pub settings: MappingChange,
+    /// The KMS key that encrypts the filter patterns; copied by a move, because the spec does not name it.
+    #[serde(default)]
+    pub kms_key_arn: Option<String>,
+    /// Metrics of the mapping itself; copied likewise.
+    #[serde(default)]
+    pub metrics: Vec<String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
 }

@@ -85,7 +85,7 @@ impl Cycle<'_> {
         vec![caught_up, catching_up]
     }
 
-    /// How often a consumer that keeps up is really invoked, over what the polling rule says.
+    /// How often a consumer that keeps up is really invoked, over what the polling rule says of the same minutes.
     fn calibration(&self, reader: &Reader<'_>) -> f64 {
         let Some(load) = reader.load.as_ref().filter(|load| !load.lagging && self.load.accepted >= 1.0) else {
             return 1.0;
@@ -96,7 +96,7 @@ impl Cycle<'_> {
             slots * shards.round().max(1.0),
             f64::from(reader.mapping.batch_size.get()),
             f64::from(reader.spec.maximum_batching_window_seconds),
-            self.load.offered,
+            self.load.accepted,
             false,
         );
         load.invocations.filter(|_| said > 0.0).map_or(1.0, |seen| (seen / said).clamp(0.5, 2.0))

@@ -156,19 +156,22 @@ fn an_objective_below_what_shared_readers_reach_asks_for_it_at_once() {
 
 #[test]
 fn shards_are_taken_when_they_are_the_cheaper_way() {
-    let of = |bytes_per_minute: f64, shards: u32, most: u32| {
-        let mut scene = scene().others(2).read_short();
+    let with = |others: usize, bytes_per_minute: f64, shards: u32, most: u32| {
+        let mut scene = scene().others(others).read_short();
         scene.signals.stream.incoming_bytes = same(bytes_per_minute);
         scene.facts.stream.as_mut().unwrap().open_shards = ShardCount(shards);
         scene.pipeline.stream.shards.max = ShardCount(most);
         scene.chosen_after(15)
     };
+    let of = |bytes_per_minute, shards, most| with(2, bytes_per_minute, shards, most);
     // Three readers of 6 MB/s need 10 shards of shared reads.
     assert_eq!(of(3.6e8, 9, 16), None, "one shard more is cheaper than nine consumer-shards");
     assert_eq!(of(3.6e8, 4, 16), None, "and the GB are paid, too");
     assert_eq!(of(3.6e8, 9, 9), Some(Way::EnhancedFanOut), "no more shards are allowed");
     assert_eq!(of(3.6e8, 10, 16), Some(Way::EnhancedFanOut), "shards would not do it");
-    assert_eq!(of(6e7, 1, 16), Some(Way::EnhancedFanOut), "1 MB/s: two consumer-shards and 3 GB against a shard");
+    // Of 1 MB/s, one consumer-shard and 3.4 GB an hour cost 0.059 $/h; three readers need one shard more, for 0.015.
+    assert_eq!(of(6e7, 1, 16), None);
+    assert_eq!(with(12, 6e7, 1, 16), Some(Way::EnhancedFanOut), "13 readers need six shards more, for 0.09 $/h");
 }
 
 #[test]

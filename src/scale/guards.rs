@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use crate::{
     diagnose::{Diagnosis, Finding},
     memory::{Memory, Recommendation},
-    model::{CapacityFacts, ResourceId},
+    model::{CapacityFacts, ResourceId, Signals},
     spec::{Freeze, ScalingPolicy},
 };
 
@@ -13,6 +13,11 @@ use super::Hold;
 
 /// Key of the shard count in the memory's windows.
 pub(super) const SHARDS: &str = "shards";
+
+/// Key of the metrics' lateness, minutes, in the memory's windows.
+const LATENESS: &str = "metrics";
+/// What has been so for this long is usual.
+const USUAL: SignedDuration = SignedDuration::from_mins(60);
 
 /// Free decreases of a table or index at the start of a UTC day (DynamoDB developer guide, "Service quotas").
 const FREE_DECREASES: u32 = 4;
@@ -30,20 +35,33 @@ pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: Sign
     window.push(Recommendation { at: now, value });
 }
 
-/// The highest recommendation of the last `window`; `None` while the window is not covered (a new or lost
-/// memory, or a long time without signals): then nothing may be lowered.
-fn window_max(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+/// The lowest and the highest recommendation of the last `window`; `None` while the window is not covered (a new or
+/// lost memory, or a long time without signals): then nothing may be lowered.
+fn range(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<(f64, f64)> {
     let entries: Vec<_> = memory.recommendations.get(field)?.iter().filter(|entry| entry.at > now - window).collect();
     let oldest = memory.recommendations.get(field)?.first()?.at;
     let minutes = window.as_secs_f64() / 60.0;
     let covered = oldest <= now - window + SignedDuration::from_mins(1) && entries.len() as f64 >= COVERED * minutes;
-    covered.then(|| entries.iter().map(|entry| entry.value).fold(0.0, f64::max))
+    let values = || entries.iter().map(|entry| entry.value);
+    covered.then(|| (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max)))
+}
+
+/// Takes in how late the metrics are: whether there is a new minute since the last pass, and whether CloudWatch is no
+/// later than it has been all the last hour. One that is always late is usual; one that falls behind hides something.
+pub(super) fn notice_lateness(memory: &mut Memory, policy: &ScalingPolicy, signals: &Signals, now: Timestamp) {
+    let newest = signals.newest_expected;
+    let age = now.duration_since(newest + SignedDuration::from_mins(1)).as_secs();
+    let late = (age - i64::from(policy.metric_delay_seconds)).div_euclid(60).max(0) as f64;
+    recommend(memory, LATENESS, late, USUAL, now);
+    let usual = range(memory, LATENESS, USUAL, now).map_or(0.0, |(least, _)| least);
+    memory.no_news = late > usual || memory.newest_minute.is_some_and(|seen| newest <= seen);
+    memory.newest_minute = Some(newest);
 }
 
 /// What a field may be lowered to: the highest recommendation of the window, but not while it is still falling.
 /// Operations are scarce: one to the bottom is better than two on the way.
 pub(super) fn lower_to(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
-    let highest = window_max(memory, field, window, now)?;
+    let (_, highest) = range(memory, field, window, now)?;
     let latest = memory.recommendations.get(field)?.last()?.value;
     (latest >= STILL_FALLING * highest).then_some(highest)
 }
@@ -108,7 +126,7 @@ pub(super) fn lowering_forbidden(
         ));
     }
     if memory.no_news {
-        return Some(("CloudWatch has published no new minute since the last look".to_owned(), None));
+        return Some(("CloudWatch is later than usual with its newest minute".to_owned(), None));
     }
     let drained_for = SignedDuration::from_secs(i64::from(policy.drained_for_seconds));
     let Some(since) = memory.drained_since else {
@@ -142,13 +160,13 @@ mod tests {
         for minute in 0..30 {
             recommend(&mut memory, "x", 3.0, hour, at(minute));
         }
-        assert_eq!(window_max(&memory, "x", hour, at(29)), None, "half an hour is not an hour");
+        assert_eq!(range(&memory, "x", hour, at(29)).map(|(_, most)| most), None, "half an hour is not an hour");
         recommend(&mut memory, "x", 1.0, hour, at(60));
-        assert_eq!(window_max(&memory, "x", hour, at(60)), None, "half the minutes are missing");
+        assert_eq!(range(&memory, "x", hour, at(60)).map(|(_, most)| most), None, "half the minutes are missing");
         for minute in 61..=140 {
             recommend(&mut memory, "x", 1.0, hour, at(minute));
         }
-        assert_eq!(window_max(&memory, "x", hour, at(140)), Some(1.0));
+        assert_eq!(range(&memory, "x", hour, at(140)).map(|(_, most)| most), Some(1.0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
 };
 
-use super::forecast;
+use super::{forecast, guards};
 
 /// Minutes of traffic kept per sink.
 const ACTIVE_SAMPLES: usize = 60;
@@ -34,8 +34,7 @@ pub fn learn(
     signals: &Signals,
     now: Timestamp,
 ) {
-    memory.no_news = memory.newest_minute.is_some_and(|seen| signals.newest_expected <= seen);
-    memory.newest_minute = Some(signals.newest_expected);
+    guards::notice_lateness(memory, policy, signals, now);
     forecast::learn(memory, policy, facts, signals);
     for table in &pipeline.tables {
         let (Some(live), Some(measured)) = (facts.tables.get(&table.name), signals.tables.get(&table.name)) else {

@@ -21,8 +21,8 @@ use super::{
 
 /// While it still throttles at what the model thought enough, the model is wrong: raise by this factor.
 const STILL_THROTTLING: f64 = 1.3;
-/// A raise below this factor is not worth an UpdateTable.
-const DEAD_BAND: f64 = 1.05;
+/// A raise below this factor is not worth an UpdateTable while what is there carries the demand with its bursts.
+const DEAD_BAND: f64 = 1.08;
 /// An UpdateTable takes effect within this (assumption; the throttles of the minute it was made in are old news).
 const EFFECTIVE_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
@@ -228,15 +228,8 @@ pub(super) fn decide(
     if targets.raises || lower.is_empty() || !sink.settled {
         return targets;
     }
-    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, frozen, now) {
-        holds.push(hold(&sink.resource, "scale-in", reason, until));
-    } else if !guards::decrease_allowed(policy, sink.capacity, now) {
-        holds.push(hold(
-            &sink.resource,
-            "quota",
-            format!("{} decreases today; the next is kept for later", sink.capacity.decreases_today),
-            None,
-        ));
+    if let Some(hold) = lowering_held(policy, sink, memory, frozen, now) {
+        holds.push(hold);
     } else {
         for (side, value, window) in lower {
             let target = Target {
@@ -252,4 +245,20 @@ pub(super) fn decide(
         }
     }
     targets
+}
+
+/// What forbids to lower a sink now, if anything.
+fn lowering_held(
+    policy: &ScalingPolicy,
+    sink: &Sink<'_>,
+    memory: &Memory,
+    frozen: Frozen,
+    now: Timestamp,
+) -> Option<Hold> {
+    if let Some((reason, until)) = guards::lowering_forbidden(memory, policy, frozen, now) {
+        return Some(hold(&sink.resource, "scale-in", reason, until));
+    }
+    let used = sink.capacity.decreases_today;
+    (!guards::decrease_allowed(policy, sink.capacity, now))
+        .then(|| hold(&sink.resource, "quota", format!("{used} decreases today; the next is kept for later"), None))
 }

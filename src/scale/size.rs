@@ -80,6 +80,10 @@ pub fn size(
     sizing
 }
 
+/// Share of the offered records that settled minutes must have seen before they tell what the tables will be asked
+/// for: young minutes bring the load of the stream only.
+const SEEN: f64 = 0.5;
+
 /// Why something is not done now.
 struct Refusal {
     guard: &'static str,
@@ -319,6 +323,9 @@ impl Cycle<'_> {
         if !self.load.rejecting {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
+            }
+            if self.load.accepted < SEEN * self.load.offered && !self.sinks.is_empty() {
+                return refuse("sink-first", "what this load writes to the tables is not known yet");
             }
             if self.throttled {
                 // Whatever the fit says: what throttles now does not carry more readers.

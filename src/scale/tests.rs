@@ -169,6 +169,8 @@ impl Scene {
                 report_batch_item_failures: false,
                 on_failure: None,
                 filter_criteria: Vec::new(),
+                kms_key_arn: None,
+                metrics: Vec::new(),
                 last_modified: None,
                 last_processing_result: None,
                 tags: BTreeMap::new(),

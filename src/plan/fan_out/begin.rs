@@ -127,6 +127,10 @@ fn checked<'a>(
     let Some(evidence) = input.evidence else {
         return refuse("its metrics were not asked for".to_owned(), "wait: the next look asks for them");
     };
+    if old.kms_key_arn.is_some() && spec.filter_criteria.is_empty() {
+        let hint = "write them into the spec as `filterCriteria`: the new mapping gets those, and the same key";
+        return refuse("a KMS key hides its filter patterns, so they cannot be copied".to_owned(), hint);
+    }
     let timeout = input.facts.functions.get(&spec.function).map_or(900, |function| function.timeout_seconds);
     let back = reach(SignedDuration::from_secs(timeout.into()));
     let settled = minute_of(evidence.signals.newest_expected - back);
@@ -193,13 +197,18 @@ fn describe(
     };
     field("price", Some(cost(to.other())), cost(to));
     let end = newest + SignedDuration::from_mins(1);
-    field("read again", None, reread(evidence, from, end));
+    field("read again", None, reread(input, evidence, from, end));
 }
 
 /// What is read a second time when a mapping stands at `end` and the new one starts at `from`: at most.
-pub(super) fn reread(evidence: &Evidence, from: Timestamp, end: Timestamp) -> String {
+pub(super) fn reread(input: &Input<'_>, evidence: &Evidence, from: Timestamp, end: Timestamp) -> String {
     let points = &evidence.signals.stream.incoming_records.points;
     let known: f64 =
         points.iter().filter(|point| point.at >= minute_of(from) && point.at < end).map(|it| it.value).sum();
-    format!("at most {} s of records, about {known:.0}", end.duration_since(from).as_secs().max(0))
+    match start(input, from) {
+        StartingPosition::TrimHorizon => {
+            format!("all that the stream keeps, because the position {from:.0} is older; at least {known:.0} records")
+        }
+        _ => format!("at most {} s of records, about {known:.0}", end.duration_since(from).as_secs().max(0)),
+    }
 }

@@ -168,6 +168,8 @@ fn create(
         Some(alias) => format!("{}:{alias}", spec.function),
         None => spec.function.clone(),
     };
+    // Where a key hides the patterns, those of the spec: `begin` saw that it names some.
+    let filters = if old.kms_key_arn.is_some() { &spec.filter_criteria } else { &old.filter_criteria };
     let settings = MappingChange {
         consumer: spec.name.clone(),
         uuid: String::new(),
@@ -180,7 +182,7 @@ fn create(
         bisect_batch_on_function_error: Some(old.bisect_batch_on_function_error),
         report_batch_item_failures: Some(old.report_batch_item_failures),
         on_failure: old.on_failure.clone(),
-        filter_criteria: (!old.filter_criteria.is_empty()).then(|| old.filter_criteria.clone()),
+        filter_criteria: Some(filters.clone()).filter(|patterns| !patterns.is_empty()),
         enabled: Some(true),
     };
     // AWS keeps `aws:` tags for itself.
@@ -201,6 +203,8 @@ fn create(
         fan_out_consumer,
         starting_position: from,
         settings,
+        kms_key_arn: old.kms_key_arn.clone(),
+        metrics: old.metrics.clone(),
         tags,
     }))
 }

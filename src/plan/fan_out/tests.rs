@@ -12,9 +12,7 @@ use super::{
 use crate::{
     apply::fixtures::{self, at},
     cost::PriceSheet,
-    model::{
-        Bounds, ConsumerSignals, Hours, MANAGED_BY, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE,
-    },
+    model::{Bounds, Hours, MANAGED_BY, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE},
     plan::{Action, Change, Plan, codes, lint, plan as make_plan},
     spec::policy,
 };
@@ -182,24 +180,35 @@ fn the_settings_of_the_old_mapping_are_copied() {
     world.old().batch_size = crate::model::BatchSize(777);
     world.old().maximum_retry_attempts = 5;
     world.old().filter_criteria = vec!["{}".into()];
+    world.old().metrics = vec!["EventCount".into()];
     let plan = world.plan();
     let Step::CreateMapping(new) = &replaced(&plan).steps[0] else { panic!("{plan:#?}") };
     assert_eq!(new.settings.batch_size.unwrap().get(), 777);
     assert_eq!(new.settings.maximum_retry_attempts, Some(5));
     assert_eq!(new.settings.filter_criteria.as_deref(), Some(&["{}".to_owned()][..]));
     assert_eq!((new.settings.enabled, new.tags[TAG_PIPELINE].as_str()), (Some(true), "p"));
+    assert_eq!((new.metrics.join(" "), &new.kms_key_arn), ("EventCount".to_owned(), &None));
+
+    world.old().kms_key_arn = Some("key".into());
+    world.old().filter_criteria = Vec::new();
+    world.pipeline.consumers[0].filter_criteria = vec!["{\"a\":[1]}".into()];
+    let plan = world.plan();
+    let Step::CreateMapping(new) = &replaced(&plan).steps[0] else { panic!("{plan:#?}") };
+    assert_eq!(new.kms_key_arn.as_deref(), Some("key"));
+    assert_eq!(new.settings.filter_criteria.as_ref(), Some(&world.pipeline.consumers[0].filter_criteria), "the hidden");
 }
 
 #[test]
 fn what_stands_against_a_move_is_said_and_nothing_is_changed() {
     type Arrange = fn(&mut World);
-    let cases: [(&str, Arrange); 10] = [
+    let cases: [(&str, Arrange); 11] = [
         ("does not allow", |world| world.pipeline.consumers[0].idempotent = false),
         ("second mapping on the stream (w)", |world| {
             let arn = "arn:aws:lambda:r:1:function:fn:live".to_owned();
             let other = MappingFacts { uuid: "w".into(), function_arn: arn, ..world.facts.mappings[0].clone() };
             world.facts.mappings.push(other);
         }),
+        ("a KMS key hides its filter patterns", |world| world.old().kms_key_arn = Some("key".into())),
         ("the stream is in transition", |world| {
             world.facts.stream.as_mut().unwrap().status = crate::model::LifecycleStatus::Updating;
         }),
@@ -303,7 +312,11 @@ fn beyond_the_retention_it_reads_everything() {
     let own = world.evidence.signals.consumers.get_mut("c").unwrap();
     own.iterator_age_ms.points.iter_mut().for_each(|point| point.value = 86_400_000.0);
     world.evidence.closed = Some(ClosedShards { since: at(-200_000), any: false });
-    assert_eq!(calls(replaced(&world.plan()))[0], "create on Some(\"p-c\") TRIM_HORIZON");
+    let plan = world.plan();
+    assert_eq!(calls(replaced(&plan))[0], "create on Some(\"p-c\") TRIM_HORIZON");
+    let said = replaced(&plan).fields[0].after.as_ref().unwrap();
+    assert!(said.starts_with("all that the stream keeps, because the position 2027-"), "{said}");
+    assert!(replaced(&plan).reason.as_str().contains("reads from TRIM_HORIZON"), "{:?}", replaced(&plan).reason);
 }
 
 #[test]

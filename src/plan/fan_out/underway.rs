@@ -49,7 +49,8 @@ pub(super) fn switched_off(
     match next(input, (spec, reading, to), old) {
         Next::Create(from) => {
             let mut work = Work { risk: Risk::Interrupts, ..Work::default() };
-            let after = input.evidence.map(|evidence| reread(evidence, from, old.last_modified.unwrap_or(input.now)));
+            let after =
+                input.evidence.map(|evidence| reread(input, evidence, from, old.last_modified.unwrap_or(input.now)));
             work.fields.push(FieldChange {
                 path: "read again".to_owned(),
                 before: None,

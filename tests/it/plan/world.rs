@@ -415,6 +415,8 @@ fn new_mapping(facts: &Facts, new: &plan::NewMapping) -> MappingFacts {
         report_batch_item_failures: false,
         on_failure: None,
         filter_criteria: Vec::new(),
+        kms_key_arn: new.kms_key_arn.clone(),
+        metrics: new.metrics.clone(),
         last_modified: None,
         last_processing_result: None,
         tags: new.tags.clone(),

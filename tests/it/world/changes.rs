@@ -163,9 +163,9 @@ fn a_label_changes_nothing_and_its_patch_makes_the_world_healthy() {
 
 #[test]
 fn records_are_written_many_at_a_time_and_a_sparse_index_holds_some() {
-    let tables = "tables: [{name: t, writeCapacity: 200, readCapacity: 1, globalSecondaryIndexes: [{name: byDay, \
+    let tables = "tables: [{name: items, writeCapacity: 200, readCapacity: 1, globalSecondaryIndexes: [{name: byDay, \
                   partitionKey: day, writeCapacity: 60}]}]";
-    let access = "tables: [{table: t, per: record, latencyMs: 5, recordsPerRequest: 25, operations: [{kind: put, key: k, \
+    let access = "tables: [{table: items, per: record, latencyMs: 5, recordsPerRequest: 25, operations: [{kind: put, key: k, \
                   keyPerRecord: true, itemBytes: 512, indexPercent: {byDay: 30}}]}]";
     let function = format!("functions: {{f: {{timeoutSeconds: 60, memoryMb: 256, {access}}}}}\n{tables}");
     let mut book = after(&function, 12);
@@ -182,11 +182,11 @@ fn records_are_written_many_at_a_time_and_a_sparse_index_holds_some() {
         let value = answer["MetricDataResults"][0]["Values"][0].as_f64();
         value.unwrap_or_else(|| panic!("{answer}"))
     };
-    let table = consumed(&mut book, &[("TableName", "t")]);
-    let index = consumed(&mut book, &[("TableName", "t"), ("GlobalSecondaryIndexName", "byDay")]);
+    let table = consumed(&mut book, &[("TableName", "items")]);
+    let index = consumed(&mut book, &[("TableName", "items"), ("GlobalSecondaryIndexName", "byDay")]);
     assert!((table - 30_000.0).abs() < 300.0, "100 records a second for 300 s: {table}");
     assert!((index / table - 0.3).abs() < 1e-6, "{index} of {table}");
-    let totals = &book.twin.plane().totals().tables["t"];
+    let totals = &book.twin.plane().totals().tables["items"];
     assert_eq!(totals.offered, totals.requests + totals.throttled_requests);
 }
 
