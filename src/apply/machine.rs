@@ -293,9 +293,9 @@ impl Machine {
             Step::RegisterStreamConsumer { .. } => self.stream_there(facts, stuck, now),
             // A reader that is going away must be gone: else it fails on the missing stream for a while.
             Step::DeleteStream { .. } => {
-                match facts.mappings.iter().find(|mapping| mapping.state == MappingState::Deleting) {
-                    Some(mapping) => return Err(poll(&format!("mapping {} is Deleting", mapping.uuid))),
-                    None => {}
+                let leaving = facts.mappings.iter().find(|mapping| mapping.state == MappingState::Deleting);
+                if let Some(mapping) = leaving {
+                    return Err(poll(&format!("mapping {} is Deleting", mapping.uuid)));
                 }
                 // AWS refuses while a fan-out consumer is registered.
                 match facts.fan_out.first() {

@@ -85,8 +85,7 @@ fn scaling_step(change: &Change) -> Option<Step> {
 /// fan-out consumer that nothing reads through.
 fn moving_step(change: &Change, moves: bool) -> Option<Step> {
     let wanted = match (&change.resource, change.action) {
-        (ResourceId::Mapping(_), Action::Replace) => true,
-        (ResourceId::FanOutConsumer(..), Action::Delete) => true,
+        (ResourceId::Mapping(_), Action::Replace) | (ResourceId::FanOutConsumer(..), Action::Delete) => true,
         (ResourceId::FanOutConsumer(..), _) => moves,
         _ => false,
     };

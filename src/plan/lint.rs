@@ -88,7 +88,6 @@ fn name_of(step: &Step) -> &'static str {
         Step::UpdateShardCount { .. } => "UpdateShardCount",
         Step::SplitShard { .. } => "SplitShard",
         Step::RegisterStreamConsumer { .. } => "RegisterStreamConsumer",
-        Step::TagStreamConsumer { .. } => "TagResource",
         Step::DeregisterStreamConsumer { .. } => "DeregisterStreamConsumer",
         Step::DeleteStream { .. } => "DeleteStream",
         Step::CreateTable(_) => "CreateTable",
@@ -96,7 +95,7 @@ fn name_of(step: &Step) -> &'static str {
         Step::UpdateDeletionProtection { .. } => "UpdateTable (protection)",
         Step::UpdatePointInTimeRecovery { .. } => "UpdateContinuousBackups",
         Step::UpdateTimeToLive { .. } => "UpdateTimeToLive",
-        Step::TagTable { .. } | Step::TagMapping { .. } => "TagResource",
+        Step::TagTable { .. } | Step::TagMapping { .. } | Step::TagStreamConsumer { .. } => "TagResource",
         Step::DeleteTable { .. } => "DeleteTable",
         Step::CreateMapping(_) => "CreateEventSourceMapping",
         Step::UpdateMapping(_) => "UpdateEventSourceMapping",
@@ -345,10 +344,9 @@ fn deletion(change: &Change, step: &Step, plan: &Plan, input: &Input<'_>, compla
 /// Our two tags have one value each, and no other tag of their family is written.
 fn tags(step: &Step, input: &Input<'_>, complain: &mut impl FnMut(String)) {
     let (tags, whole) = match step {
-        Step::CreateStream { tags, .. } => (tags, true),
+        Step::CreateStream { tags, .. } | Step::RegisterStreamConsumer { tags, .. } => (tags, true),
         Step::CreateTable(new) => (&new.tags, true),
         Step::CreateMapping(new) => (&new.tags, true),
-        Step::RegisterStreamConsumer { tags, .. } => (tags, true),
         Step::TagStream { tags, .. }
         | Step::TagTable { tags, .. }
         | Step::TagMapping { tags, .. }

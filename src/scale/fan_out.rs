@@ -85,10 +85,8 @@ pub(super) fn deliver(
     });
     let lagging = lagging.collect();
     let scene = Scene { pipeline, stream, signals, prices, sharing, lagging, bytes: load.offered_bytes, now };
-    memory.fan_out.short_since = match short(&scene, findings) {
-        true => memory.fan_out.short_since.or(Some(now)),
-        false => None,
-    };
+    let since = memory.fan_out.short_since.or(Some(now));
+    memory.fan_out.short_since = since.filter(|_| short(&scene, findings));
     let to = readings.iter().filter(|(spec, reading)| free(spec) && reading.way() == Some(Way::Shared));
     if let Some(reason) = wanted(&scene, memory)
         && let Some(spec) = scene.furthest_behind(to.map(|(spec, _)| *spec))

@@ -30,6 +30,8 @@ struct Scene {
     now: Timestamp,
 }
 
+type Arrange = fn(&mut Scene);
+
 fn same(value: f64) -> Signal {
     let points = (0..30).map(|minute| Point { at: at(minute * 60), value }).collect();
     Signal::of(points, at(29 * 60))
@@ -213,7 +215,6 @@ fn it_goes_back_after_seven_quiet_days() {
     quiet.now += MINUTE;
     assert_eq!(quiet.chosen(), Some(Way::Shared));
 
-    type Arrange = fn(&mut Scene);
     let busy: [(&str, Arrange); 3] = [
         ("bytes", |scene| scene.signals.stream.incoming_bytes = same(3e7)),
         ("throttles", |scene| scene.signals.stream.read_throttles = same(1.0)),

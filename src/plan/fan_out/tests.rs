@@ -122,6 +122,8 @@ impl World {
     }
 }
 
+type Arrange = fn(&mut World);
+
 fn replaced(plan: &Plan) -> &Change {
     let change = plan.changes.iter().find(|change| change.action == Action::Replace);
     change.unwrap_or_else(|| panic!("{plan:#?}"))
@@ -200,7 +202,6 @@ fn the_settings_of_the_old_mapping_are_copied() {
 
 #[test]
 fn what_stands_against_a_move_is_said_and_nothing_is_changed() {
-    type Arrange = fn(&mut World);
     let cases: [(&str, Arrange); 11] = [
         ("does not allow", |world| world.pipeline.consumers[0].idempotent = false),
         ("second mapping on the stream (w)", |world| {
@@ -278,7 +279,6 @@ fn switched_off_it_waits_for_the_metrics_and_is_then_created_or_undone() {
     assert!(calls(replaced(&plan))[0].starts_with(wanted) && replaced(&plan).wait.is_none(), "{plan:#?}");
     assert_eq!(calls(replaced(&plan))[1], "delete u");
 
-    type Arrange = fn(&mut World);
     let undone: [(&str, Arrange); 7] = [
         ("errors at", |world| {
             world.evidence.signals.consumers.get_mut("c").unwrap().errors.points.last_mut().unwrap().value = 2.0;
@@ -294,7 +294,7 @@ fn switched_off_it_waits_for_the_metrics_and_is_then_created_or_undone() {
         ("is missing", |world| {
             let own = world.evidence.signals.consumers.get_mut("c").unwrap();
             own.iterator_age_ms.points.retain(|point| point.at != newest() - MINUTE * 2);
-            world.now = world.now + MINUTE * 30;
+            world.now += MINUTE * 30;
         }),
     ];
     for (said, arrange) in undone {

@@ -64,7 +64,7 @@ pub(super) fn switched_off(
                 format!("the old mapping is switched off; the new one reads from {}", start(input, from).words());
             draft.change(&id(spec), Action::Replace, Some(reason), work);
         }
-        Next::Wait(why) => wait(draft, spec, old, why),
+        Next::Wait(why) => wait(draft, spec, old, &why),
         Next::Undo(why) => return undo(draft, input, spec, old, &why),
     }
     leave(draft, input, reading, to);
@@ -102,9 +102,10 @@ fn next(input: &Input<'_>, (spec, reading, to): Move<'_, '_>, old: &MappingFacts
     let timeout = SignedDuration::from_secs(timeout.into());
     let late = input.now.duration_since(off_at) > PATIENCE + timeout + reach(timeout);
     let Some(evidence) = input.evidence else {
-        return match late {
-            true => Next::Undo("its metrics cannot be read".to_owned()),
-            false => Next::Wait("its metrics are read".to_owned()),
+        return if late {
+            Next::Undo("its metrics cannot be read".to_owned())
+        } else {
+            Next::Wait("its metrics are read".to_owned())
         };
     };
     // What was under way then has ended: nothing of the old mapping may come after the first record of the new one.
@@ -113,9 +114,10 @@ fn next(input: &Input<'_>, (spec, reading, to): Move<'_, '_>, old: &MappingFacts
         return Next::Wait("the last invocations of the old mapping end".to_owned());
     }
     if evidence.signals.newest_expected < minute_of(off_at + STOPPING) {
-        return match late {
-            true => Next::Undo("the metrics of its last minutes do not come".to_owned()),
-            false => Next::Wait("the metrics of its last minutes are published".to_owned()),
+        return if late {
+            Next::Undo("the metrics of its last minutes do not come".to_owned())
+        } else {
+            Next::Wait("the metrics of its last minutes are published".to_owned())
         };
     }
     let Some(stand) = stand(input.facts, spec, old, reading, &evidence.signals) else {
@@ -212,12 +214,12 @@ fn transition(draft: &mut Draft, input: &Input<'_>, spec: &ConsumerSpec, old: &M
         draft.warnings.push(format!("{} is being moved: {why}", id(spec)));
         return;
     }
-    wait(draft, spec, old, why);
+    wait(draft, spec, old, &why);
 }
 
 /// What is left of the move, for later.
-fn wait(draft: &mut Draft, spec: &ConsumerSpec, old: &MappingFacts, why: String) {
-    let mut work = Work { risk: Risk::Interrupts, wait: Some(why.clone()), ..Work::default() };
+fn wait(draft: &mut Draft, spec: &ConsumerSpec, old: &MappingFacts, why: &str) {
+    let mut work = Work { risk: Risk::Interrupts, wait: Some(why.to_owned()), ..Work::default() };
     work.step(delete(spec, old), timing::MAPPING);
     draft.change(&id(spec), Action::Replace, Some(format!("it is being moved: {why}")), work);
 }
