@@ -94,7 +94,7 @@ pub(super) async fn pass(
     let now = aws.clock().now();
     scale::learn(memory, pipeline, policy, facts, signals, now);
     let made = Made { pipeline, policy, prices, memory: memory.clone(), now };
-    (report.findings, report.sizing) = scale::decide(pipeline, policy, facts, signals, memory, now);
+    (report.findings, report.sizing) = scale::decide(pipeline, policy, prices, facts, signals, memory, now);
     let input = plan::Input {
         pipeline,
         facts,

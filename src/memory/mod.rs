@@ -15,5 +15,5 @@ pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
     Attempt, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, ReshardLedger, Season,
-    SinkSample, StreamSeen,
+    SinkSample, Spent, StreamSeen,
 };

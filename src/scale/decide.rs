@@ -2,18 +2,20 @@
 
 use jiff::Timestamp;
 
-use super::{Sizing, guards, size};
+use super::{Sizing, budget, guards, size};
 use crate::{
+    cost::PriceSheet,
     diagnose::{Finding, diagnose},
     memory::{Inputs, Memory, PackError},
     model::{Facts, Signals},
     spec::{Pipeline, ScalingPolicy},
 };
 
-/// Diagnoses and sizes everything for now.
+/// Diagnoses and sizes everything for now, within the month's budget.
 pub fn decide(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
+    prices: &PriceSheet,
     facts: &Facts,
     signals: &Signals,
     memory: &mut Memory,
@@ -21,13 +23,15 @@ pub fn decide(
 ) -> (Vec<Finding>, Sizing) {
     let mut findings = diagnose(pipeline, policy, facts, signals);
     guards::discount(&mut findings, memory, policy, now);
-    let sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
+    let changed_before = memory.last_change.clone();
+    let mut sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
+    budget::keep(pipeline, facts, prices, memory, &changed_before, &mut sizing, now);
     (findings, sizing)
 }
 
 /// Makes a recorded decision again: the parts that come out otherwise; empty: the same, byte for byte.
 pub fn replay(inputs: &Inputs) -> Result<Vec<&'static str>, PackError> {
     let mut memory = inputs.memory.clone();
-    let Inputs { pipeline, policy, facts, signals, now, .. } = inputs;
-    inputs.differences(&decide(pipeline, policy, facts, signals, &mut memory, *now))
+    let Inputs { pipeline, policy, prices, facts, signals, now, .. } = inputs;
+    inputs.differences(&decide(pipeline, policy, prices, facts, signals, &mut memory, *now))
 }

@@ -6,6 +6,7 @@
 //! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
 
 mod break_glass;
+mod budget;
 mod consumers;
 mod cycle;
 mod decide;
@@ -28,6 +29,8 @@ pub use ledger::{
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 mod forecast_tests;
 #[cfg(test)]
