@@ -120,18 +120,18 @@ fn take_raises(facts: &Facts, targets: &mut Targets) -> Vec<(ResourceId, String)
 
 /// Everything at the spec's lower bounds.
 fn at_lower_bounds(pipeline: &Pipeline, facts: &Facts) -> Targets {
-    fn least<T: Copy>(value: T) -> Option<Target<T>> {
-        Some(Target { value, reason: String::new() })
+    fn least<T>(value: T) -> Target<T> {
+        Target { value, reason: String::new() }
     }
     let capacity = |write: Bounds<CapacityUnits>, read: Bounds<CapacityUnits>| CapacityTarget {
-        write: least(write.min),
-        read: least(read.min),
+        write: Some(least(write.min)),
+        read: Some(least(read.min)),
     };
     let tables = pipeline.tables.iter().filter(|table| facts.tables.contains_key(&table.name)).map(|table| {
         let indexes = table.global_secondary_indexes.iter();
         let indexes = indexes.map(|it| (it.name.clone(), capacity(it.write_capacity, it.read_capacity))).collect();
         (table.name.clone(), TableTargets { table: capacity(table.write_capacity, table.read_capacity), indexes })
     });
-    let shards: Option<Target<ShardCount>> = least(pipeline.stream.shards.min);
-    Targets { shards, tables: tables.collect(), ..Targets::default() }
+    let shards: Target<ShardCount> = least(pipeline.stream.shards.min);
+    Targets { shards: Some(shards), tables: tables.collect(), ..Targets::default() }
 }

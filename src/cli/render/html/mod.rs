@@ -149,10 +149,10 @@ fn head(html: &mut String, diagnosed: &Diagnosed) {
     let severity = diagnosed.severity().filter(|severity| *severity > Severity::Info);
     let class = cards::class(severity);
     start(html, &format!("{name}: diagnosis"));
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<header class=\"{class}\"><h1>{name}</h1><p class=\"verdict\">{}</p><p class=\"note\">{}</p>\
-         <p class=\"note\">account {}, region {}, {} until {}</p></header>\n",
+         <p class=\"note\">account {}, region {}, {} until {}</p></header>",
         escaped(diagnosis::verdict(diagnosed)),
         escaped(diagnosis::counts(diagnosed)),
         escaped(&diagnosed.facts.account),

@@ -4,7 +4,7 @@
 //! What always holds: a long run is shown in pieces of some minutes; of each piece the greatest demand and age and the
 //! least capacity, so that no shortage is smoothed away. Figures come from the twin's own state.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -167,7 +167,7 @@ fn action(change: &Change, pipeline: &Pipeline) -> Option<(Timestamp, (ResourceI
         _ => return None,
     };
     let text = format!("{} {} -> {}", change.field, change.from, change.to);
-    (change.from > 0).then(|| (change.at, (resource, text)))
+    (change.from > 0).then_some((change.at, (resource, text)))
 }
 
 /// Minutes in pieces.
@@ -263,12 +263,10 @@ fn charts(pieces: &Pieces<'_>, pipeline: &Pipeline, prices: &PriceSheet) -> Vec<
 /// Writes of each table and index.
 fn sinks(pieces: &Pieces<'_>) -> Vec<Chart> {
     let mut charts = Vec::new();
-    let sinks: BTreeMap<&String, ()> =
-        pieces.minutes.iter().flat_map(|it| it.sinks.keys()).map(|name| (name, ())).collect();
-    for (nth, name) in sinks.keys().enumerate() {
-        let of = |minute: &Minute, value: fn(&crate::simulate::SinkMinute) -> f64| {
-            minute.sinks.get(*name).map_or(0.0, value)
-        };
+    let sinks: BTreeSet<&String> = pieces.minutes.iter().flat_map(|it| it.sinks.keys()).collect();
+    for (nth, name) in sinks.into_iter().enumerate() {
+        let of =
+            |minute: &Minute, value: fn(&crate::simulate::SinkMinute) -> f64| minute.sinks.get(name).map_or(0.0, value);
         let resource = name.strip_prefix("table/").map(|name| match name.split_once("/index/") {
             None => ResourceId::Table(name.to_owned()),
             Some((table, index)) => ResourceId::Index(table.to_owned(), index.to_owned()),
@@ -394,7 +392,7 @@ mod tests {
             counted_from: start + SignedDuration::from_hours(1),
             timeline: (0..300).map(|nth| event(nth / 2)).collect(),
             diagnoses: Vec::new(),
-            calls: BTreeMap::from([("kinesis:UpdateShardCount".to_owned(), 4)]),
+            calls: std::collections::BTreeMap::from([("kinesis:UpdateShardCount".to_owned(), 4)]),
             changes: (0..160).map(change).collect(),
             reshards: Vec::new(),
             quota_refusals: 0,
