@@ -123,7 +123,7 @@ fn file(row: &Row, named: &Named, seed: u64, code: &str) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&hash.finalize()[..8]);
     let policy: String = named.name.chars().map(|it| if it.is_alphanumeric() { it } else { '_' }).collect();
     format!("{}-{policy}-{seed}-{hash}.json", row.name)
 }
@@ -131,5 +131,9 @@ fn file(row: &Row, named: &Named, seed: u64, code: &str) -> String {
 /// A hash of this program.
 fn own_bytes() -> String {
     let program = std::env::current_exe().and_then(fs::read).expect("this program can be read");
-    Sha256::digest(program).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(program))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

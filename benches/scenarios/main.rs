@@ -11,6 +11,7 @@
     clippy::print_stderr,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "a bench reads the clock, and its output is its purpose"
 )]
 

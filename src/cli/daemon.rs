@@ -75,7 +75,7 @@ pub fn run(globals: &Globals, console: &Console, args: &DaemonArgs) -> Result<Ex
         if args.once {
             once(console, session, &loaded, mode).await
         } else {
-            Box::pin(watch(console, session, &loaded, args, mode)).await
+            watch(console, session, &loaded, args, mode).await
         }
     })
 }

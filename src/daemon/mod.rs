@@ -58,7 +58,7 @@ pub async fn run(
     }
     let mut failed = 0;
     while !until.is_due(aws.clock().now()) {
-        let report = pass::pass(aws, store, memory, pipeline, policy, prices, mode, Some(&until.flag)).await;
+        let report = Box::pin(pass::pass(aws, store, memory, pipeline, policy, prices, mode, Some(&until.flag))).await;
         failed = if report.failure.is_some() { failed + 1 } else { 0 };
         on_report(&report);
         let now = aws.clock().now();

@@ -68,7 +68,7 @@ pub async fn cycle(
     prices: &PriceSheet,
     mode: Mode,
 ) -> Report {
-    pass(aws, store, memory, pipeline, policy, prices, mode, None).await
+    Box::pin(pass(aws, store, memory, pipeline, policy, prices, mode, None)).await
 }
 
 /// [`cycle`], ended between two calls when `stop` becomes true.
@@ -94,7 +94,7 @@ pub(super) async fn pass(
     let now = aws.clock().now();
     scale::learn(memory, pipeline, policy, facts, signals, now);
     let made = Made { pipeline, policy, prices, memory: memory.clone(), now };
-    (report.findings, report.sizing) = scale::decide(pipeline, policy, facts, signals, memory, now);
+    (report.findings, report.sizing) = scale::decide(pipeline, policy, prices, facts, signals, memory, now);
     let evidence = match evidence(aws, pipeline, policy, facts, Some(&report.sizing.targets)).await {
         Ok(evidence) => evidence,
         Err(failure) => {

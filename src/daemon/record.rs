@@ -79,6 +79,7 @@ fn keep_inputs(store: &dyn Store, made: &Made<'_>, report: &Report, id: u64) -> 
         now: made.now,
         pipeline: made.pipeline.clone(),
         policy: made.policy.clone(),
+        prices: made.prices.clone(),
         facts: facts.clone(),
         signals: signals.clone(),
         memory: made.memory.clone(),

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Memory;
 use crate::{
+    cost::PriceSheet,
     diagnose::Finding,
     model::{Facts, Signals},
     scale::Sizing,
@@ -39,6 +40,8 @@ pub struct Inputs {
     pub pipeline: Pipeline,
     /// The scaling policy.
     pub policy: ScalingPolicy,
+    /// What things cost.
+    pub prices: PriceSheet,
     /// What existed.
     pub facts: Facts,
     /// What was measured.

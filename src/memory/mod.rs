@@ -15,5 +15,5 @@ pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
     Attempt, FanOutMemory, Intent, IntentState, LedgerEntry, LedgerEntryKind, Memory, Recommendation, RefusedMove,
-    ReshardLedger, Season, SinkSample, StreamSeen,
+    ReshardLedger, Season, SinkSample, Spent, StreamSeen,
 };

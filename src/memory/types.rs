@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -38,6 +38,9 @@ pub struct Memory {
     /// The last pass brought no newer minute than the one before, or CloudWatch is later than it usually is.
     #[serde(default)]
     pub no_news: bool,
+    /// What this month has cost.
+    #[serde(default)]
+    pub spent: Option<Spent>,
     /// What came in at each time of the last weeks.
     #[serde(default)]
     pub season: Season,
@@ -69,6 +72,18 @@ pub struct RefusedMove {
     pub until: Timestamp,
     /// Why.
     pub reason: String,
+}
+
+/// What a month has cost at rest so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spent {
+    /// Its first day (UTC).
+    pub month: Date,
+    /// US dollars.
+    pub usd: f64,
+    /// Until when it is counted.
+    pub at: Timestamp,
 }
 
 /// The highest offered load of each quarter of an hour, for some weeks.
@@ -112,6 +127,7 @@ impl Memory {
             drained_since: None,
             newest_minute: None,
             no_news: false,
+            spent: None,
             season: Season::default(),
             attempts: BTreeMap::new(),
             fan_out: FanOutMemory::default(),

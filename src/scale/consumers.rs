@@ -187,6 +187,9 @@ fn batch(inputs: &ConsumerInputs<'_>) -> (BatchSize, String) {
         let half = BatchSize((live.get() / 2).max(1));
         return (bounds.clamp(half), "batches run into the timeout although no table throttles".to_owned());
     }
+    if rests(inputs) {
+        return (bounds.clamp(live), "lowered a short time ago".to_owned());
+    }
     if inputs.load.lagging && (inputs.sink_limited || !inputs.consumer.concurrency_safe) && !times_out {
         let double = BatchSize(live.get().saturating_mul(2));
         return (bounds.clamp(double), "larger batches do more with as many invocations".to_owned());
@@ -202,12 +205,17 @@ pub(super) fn batch_lowered(consumer: &str) -> String {
     format!("mapping/{consumer} batchSize lowered")
 }
 
+/// Larger batches were too large within the day: raising them again would only go back and forth.
+fn rests(inputs: &ConsumerInputs<'_>) -> bool {
+    let lowered = inputs.memory.last_change.get(&batch_lowered(&inputs.consumer.name));
+    lowered.is_some_and(|at| inputs.now < *at + SignedDuration::from_hours(24))
+}
+
 /// The batch that takes a poll's records in one invocation, as far as the timeout leaves room; `None` when it
 /// is not clearly larger, or the past was not steady.
 fn fewer_invocations(inputs: &ConsumerInputs<'_>, timeout_ms: Option<f64>) -> Option<(BatchSize, String)> {
     let (steady, timeout_ms) = (inputs.load.steady.filter(|_| !inputs.load.lagging)?, timeout_ms?);
-    let lowered = inputs.memory.last_change.get(&batch_lowered(&inputs.consumer.name));
-    if inputs.sink_throttled || lowered.is_some_and(|at| inputs.now < *at + SignedDuration::from_hours(24)) {
+    if inputs.sink_throttled {
         return None;
     }
     let live = f64::from(inputs.mapping.batch_size.get());

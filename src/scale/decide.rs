@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Sizing, fan_out::deliver, guards, size};
+use super::{Sizing, budget, fan_out::deliver, guards, size};
 use crate::{
     cost::PriceSheet,
     diagnose::{Finding, diagnose},
@@ -11,10 +11,11 @@ use crate::{
     spec::{Pipeline, ScalingPolicy},
 };
 
-/// Diagnoses and sizes everything for now.
+/// Diagnoses and sizes everything for now, within the month's budget.
 pub fn decide(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
+    prices: &PriceSheet,
     facts: &Facts,
     signals: &Signals,
     memory: &mut Memory,
@@ -22,16 +23,16 @@ pub fn decide(
 ) -> (Vec<Finding>, Sizing) {
     let mut findings = diagnose(pipeline, policy, facts, signals);
     guards::discount(&mut findings, memory, policy, now);
+    let changed_before = memory.last_change.clone();
     let mut sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
-    // Only the proportion of fan-out to shards counts, which is the same in every region.
-    let prices = PriceSheet::us_east_1();
-    deliver(pipeline, policy, facts, signals, &findings, &prices, memory, now, &mut sizing);
+    deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
+    budget::keep(pipeline, facts, prices, memory, &changed_before, &mut sizing, now);
     (findings, sizing)
 }
 
 /// Makes a recorded decision again: the parts that come out otherwise; empty: the same, byte for byte.
 pub fn replay(inputs: &Inputs) -> Result<Vec<&'static str>, PackError> {
     let mut memory = inputs.memory.clone();
-    let Inputs { pipeline, policy, facts, signals, now, .. } = inputs;
-    inputs.differences(&decide(pipeline, policy, facts, signals, &mut memory, *now))
+    let Inputs { pipeline, policy, prices, facts, signals, now, .. } = inputs;
+    inputs.differences(&decide(pipeline, policy, prices, facts, signals, &mut memory, *now))
 }

@@ -1,11 +1,13 @@
 //! Estimators, joint sizing, quota ledger, guards → [`Targets`], with every formula term kept. Pure.
 //!
 //! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
-//! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`). What always holds: a target is inside the spec's bounds; a
-//! shard target is at most double and at least half of the live count; nothing is lowered on missing
-//! signals, with a backlog, or against a budget; nothing that writes to a table is raised before the table.
+//! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`), what the month's budget
+//! pays for. What always holds: a target is inside the spec's bounds; a shard target is at most double and at least half
+//! of the live count; nothing is lowered on missing signals, with a backlog, or against a budget; nothing that writes to
+//! a table is raised before the table.
 
 mod break_glass;
+mod budget;
 mod consumers;
 mod cycle;
 mod decide;
@@ -29,6 +31,8 @@ pub use ledger::{
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
+#[cfg(test)]
+mod budget_tests;
 #[cfg(test)]
 mod fan_out_tests;
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{MAX_RESHARDS_PER_DAY, Sizing, learn, note_reshard, remember, reshards_used, size};
+use super::{MAX_RESHARDS_PER_DAY, Sizing, decide, learn, note_reshard, remember, reshards_used};
 use crate::{
-    diagnose::{Diagnosis, Finding, diagnose},
+    cost::PriceSheet,
+    diagnose::{Diagnosis, Finding},
     memory::Memory,
     model::{
         BillingMode, CapacityFacts, CapacityUnits, ConsumerSignals, Facts, Freshness, FunctionFacts, IndexFacts,
@@ -261,10 +262,10 @@ impl Scene {
     pub(super) fn cycle_on(&mut self, signals: &Signals) -> (Vec<Finding>, Sizing) {
         remember(&mut self.memory, &self.policy, &self.facts, self.now);
         learn(&mut self.memory, &self.pipeline, &self.policy, &self.facts, signals, self.now);
-        let findings = diagnose(&self.pipeline, &self.policy, &self.facts, signals);
-        let sizing = size(&self.pipeline, &self.policy, &self.facts, signals, &findings, &mut self.memory, self.now);
+        let prices = PriceSheet::us_east_1();
+        let decision = decide(&self.pipeline, &self.policy, &prices, &self.facts, signals, &mut self.memory, self.now);
         self.now += SignedDuration::from_mins(1);
-        (findings, sizing)
+        decision
     }
 
     pub(super) fn cycles(&mut self, load: &Load, minutes: u32) -> Option<Sizing> {

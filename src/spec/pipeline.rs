@@ -290,7 +290,8 @@ pub struct Objectives {
     pub iterator_age: SignedDuration,
     /// Time in which a backlog should be drained.
     pub recovery: SignedDuration,
-    /// Warn above this many dollars a month.
+    /// Dollars a calendar month (UTC) that streams, tables and fan-out consumers at rest may cost: what would cost more is
+    /// not raised, and a plan warns of it.
     pub monthly_budget_usd: Option<f64>,
 }
 

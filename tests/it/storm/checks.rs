@@ -258,7 +258,8 @@ impl Case<'_> {
     /// - a reshard or a tag of a stream that somebody else began to reshard between our look and our call (60 s);
     /// - an UpdateShardCount for quota when somebody else's reshard may have gone unseen, once: until it is
     ///   remembered as exhausted for an hour (unless the store, where that is remembered, is lost);
-    /// - a call right after one whose answer was lost: it may find its effect there already, in transition.
+    /// - a call right after one whose answer was lost: it may find its effect there already, in transition;
+    /// - the second copy of a call that the world delivers twice.
     fn refusals(&mut self) {
         let mut exhausted: Option<Timestamp> = None;
         let mut found = Vec::new();
@@ -277,13 +278,18 @@ impl Case<'_> {
                     !since.is_negative() && since <= SignedDuration::from_secs(within)
                 })
             };
+            let doubled = |one: &Mutation| {
+                let same =
+                    |it: &&Mutation| (it.at, &it.operation, &it.resource) == (one.at, &one.operation, &one.resource);
+                self.ours().filter(same).any(|it| it.refused.is_none())
+            };
             let quota = mutation.message.contains("24-hour") || mutation.message.contains("decreases are limited");
             if quota && mutation.operation == "kinesis:UpdateShardCount" {
                 exhausted = Some(mutation.at);
                 if self.scenario.is_alone() && self.scenario.existing == Existing::None {
                     found.push(("quota", format!("{mutation:?}")));
                 }
-            } else if meddled(60) {
+            } else if meddled(60) || doubled(mutation) {
             } else {
                 found.push(("refused", format!("{code} {mutation:?}")));
             }

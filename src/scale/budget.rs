@@ -1,0 +1,137 @@
+//! The month's budget: what has been spent on what scales, and what may still be raised.
+//!
+//! What always holds: a raise that costs money is made only while the rest of the month could still be paid at the
+//! spec's lower bounds, and the raise for an hour on top. Nothing is lowered for money's sake while it is needed: a
+//! budget that is too small is told by what it holds back. Spending is counted from the cost at rest of what exists,
+//! minute by minute, in UTC months, as AWS bills.
+
+use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
+
+use super::{
+    CapacityTarget, Sizing, TableTargets, Target, Targets,
+    guards::{SHARDS, hold},
+    model::Side,
+    sinks::field,
+};
+use crate::{
+    cost::{self, PriceSheet},
+    memory::{Memory, Spent},
+    model::{Bounds, CapacityUnits, Facts, ResourceId, ShardCount},
+    spec::Pipeline,
+};
+
+/// What is raised is paid for at least so long: capacity goes down after twenty minutes at the earliest, shards after hours.
+const PAID_FOR_HOURS: f64 = 1.0;
+/// A pass that comes later than this after the last one says nothing of the time between.
+const GAP: SignedDuration = SignedDuration::from_hours(24);
+
+/// Counts what the time since the last pass has cost. Without a memory of this month it is taken as if what exists now
+/// had existed since the month began, or since the stream was created.
+fn count(memory: &mut Memory, facts: &Facts, rate: f64, now: Timestamp) -> f64 {
+    let (month, begin) = month(now);
+    let known = memory.spent.take().filter(|spent| spent.month == month && now.duration_since(spent.at) < GAP);
+    let (since, before) = known.map_or_else(
+        || {
+            let created = facts.stream.as_ref().and_then(|stream| stream.created_at);
+            (created.map_or(begin, |at| at.max(begin)), 0.0)
+        },
+        |spent| (spent.at, spent.usd),
+    );
+    let hours = now.duration_since(since).as_secs_f64().max(0.0) / 3600.0;
+    let usd = before + rate * hours;
+    memory.spent = Some(Spent { month, usd, at: now });
+    usd
+}
+
+/// The first day of the UTC month, and its beginning.
+fn month(now: Timestamp) -> (Date, Timestamp) {
+    let first = now.to_zoned(TimeZone::UTC).date().first_of_month();
+    (first, first.to_zoned(TimeZone::UTC).map_or(now, |at| at.timestamp()))
+}
+
+fn next_month(now: Timestamp) -> Timestamp {
+    let (first, _) = month(now);
+    let next = first.saturating_add(1.month()).to_zoned(TimeZone::UTC);
+    next.map_or(now, |at| at.timestamp())
+}
+
+/// Takes out of the targets what the month's budget does not pay for.
+pub(super) fn keep(
+    pipeline: &Pipeline,
+    facts: &Facts,
+    prices: &PriceSheet,
+    memory: &mut Memory,
+    changed_before: &std::collections::BTreeMap<String, Timestamp>,
+    sizing: &mut Sizing,
+    now: Timestamp,
+) {
+    let rate = cost::of_facts(facts, prices).0;
+    let spent = count(memory, facts, rate, now);
+    let Some(budget) = pipeline.objectives.monthly_budget_usd else { return };
+    let floor = cost::of_targets(facts, &at_lower_bounds(pipeline, facts), prices).0.min(rate);
+    let until = next_month(now);
+    let left = budget - spent - floor * until.duration_since(now).as_secs_f64() / 3600.0;
+    let after = cost::of_targets(facts, &sizing.targets, prices).0;
+    if after <= rate || (after - floor) * PAID_FOR_HOURS <= left {
+        return;
+    }
+    let reason = format!(
+        "${spent:.2} of the month's ${budget:.2} are spent, and the lower bounds cost ${:.2} until its end",
+        budget - spent - left
+    );
+    for (id, key) in take_raises(facts, &mut sizing.targets) {
+        match changed_before.get(&key) {
+            Some(at) => memory.last_change.insert(key, *at),
+            None => memory.last_change.remove(&key),
+        };
+        if !sizing.holds.iter().any(|it| it.resource == id && it.guard == "budget") {
+            sizing.holds.push(hold(&id, "budget", reason.clone(), Some(until)));
+        }
+    }
+}
+
+/// Takes away the targets that raise what is paid for, and names them: the resource and its key in the memory's changes.
+fn take_raises(facts: &Facts, targets: &mut Targets) -> Vec<(ResourceId, String)> {
+    let mut taken = Vec::new();
+    if let Some(stream) = &facts.stream {
+        let raised = targets.shards.take_if(|target| target.value > stream.open_shards).is_some();
+        if targets.split.take().is_some() || raised {
+            taken.push((ResourceId::Stream(stream.name.clone()), SHARDS.to_owned()));
+        }
+    }
+    for (name, table) in &mut targets.tables {
+        let Some(live) = facts.tables.get(name) else { continue };
+        let mut take = |id: ResourceId, target: &mut CapacityTarget, write: CapacityUnits, read: CapacityUnits| {
+            for (side, slot, live) in [(Side::Write, &mut target.write, write), (Side::Read, &mut target.read, read)] {
+                if slot.take_if(|target| target.value > live).is_some() {
+                    taken.push((id.clone(), field(&id, side)));
+                }
+            }
+        };
+        take(ResourceId::Table(name.clone()), &mut table.table, live.capacity.write, live.capacity.read);
+        for (index, target) in &mut table.indexes {
+            let Some(found) = live.global_secondary_indexes.get(index) else { continue };
+            let id = ResourceId::Index(name.clone(), index.clone());
+            take(id, target, found.capacity.write, found.capacity.read);
+        }
+    }
+    taken
+}
+
+/// Everything at the spec's lower bounds.
+fn at_lower_bounds(pipeline: &Pipeline, facts: &Facts) -> Targets {
+    fn least<T>(value: T) -> Target<T> {
+        Target { value, reason: String::new() }
+    }
+    let capacity = |write: Bounds<CapacityUnits>, read: Bounds<CapacityUnits>| CapacityTarget {
+        write: Some(least(write.min)),
+        read: Some(least(read.min)),
+    };
+    let tables = pipeline.tables.iter().filter(|table| facts.tables.contains_key(&table.name)).map(|table| {
+        let indexes = table.global_secondary_indexes.iter();
+        let indexes = indexes.map(|it| (it.name.clone(), capacity(it.write_capacity, it.read_capacity))).collect();
+        (table.name.clone(), TableTargets { table: capacity(table.write_capacity, table.read_capacity), indexes })
+    });
+    let shards: Target<ShardCount> = least(pipeline.stream.shards.min);
+    Targets { shards: Some(shards), tables: tables.collect(), ..Targets::default() }
+}
