@@ -256,6 +256,7 @@ async fn autoscaling_neither_creates_nor_deletes() {
             "dynamodb:DescribeTable",
             "dynamodb:UpdateTable",
             "kinesis:AddTagsToStream",
+            "kinesis:IncreaseStreamRetentionPeriod",
             "kinesis:SplitShard",
             "kinesis:UpdateShardCount",
             "lambda:UpdateEventSourceMapping"

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BatchSize, CapacityUnits, ParallelizationFactor, ResourceId, ShardCount};
+use crate::model::{BatchSize, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount};
 
 /// One wanted value and the sentence that explains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct Targets {
     /// One shard to be split, when UpdateShardCount is used up.
     #[serde(default)]
     pub split: Option<Target<Split>>,
+    /// A longer retention, before records are lost.
+    #[serde(default)]
+    pub retention: Option<Target<Hours>>,
     /// By consumer name.
     pub consumers: BTreeMap<String, ConsumerTargets>,
     /// By table name.

@@ -53,7 +53,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plan", &["model", "spec", "scale", "cost", "memory", "diagnose"]),
     ("memory::types", &["model", "spec", "diagnose", "scale", "plan", "memory"]),
     ("apply::machine", &["model", "spec", "plan", "scale", "memory", "apply"]),
-    ("memory", &["model", "spec", "plan", "scale", "diagnose"]),
+    ("memory", &["model", "spec", "plan", "scale", "diagnose", "cost"]),
     ("aws", &["model", "spec", "plan"]),
     ("observe", &["model", "spec", "aws"]),
     ("apply", &["model", "spec", "aws", "observe", "scale", "plan", "cost", "memory", "diagnose"]),
