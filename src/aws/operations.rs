@@ -158,7 +158,7 @@ pub static OPERATIONS: &[Operation] = &[
         "IncreaseStreamRetentionPeriod",
         Write,
         &[on("kinesis:IncreaseStreamRetentionPeriod", Stream)],
-        APPLY,
+        SCALE,
     ),
     operation(
         "kinesis",

@@ -263,6 +263,7 @@ async fn autoscaling_creates_and_deletes_nothing_but_what_a_move_to_fan_out_need
             "dynamodb:UpdateTable",
             "kinesis:AddTagsToStream",
             "kinesis:DeregisterStreamConsumer",
+            "kinesis:IncreaseStreamRetentionPeriod",
             "kinesis:RegisterStreamConsumer",
             "kinesis:SplitShard",
             "kinesis:TagResource",

@@ -84,6 +84,9 @@ pub fn of_targets(facts: &Facts, targets: &Targets, prices: &PriceSheet) -> UsdP
     if let (Some(stream), Some(target)) = (&mut after.stream, &targets.shards) {
         stream.open_shards = target.value;
     }
+    if let (Some(stream), Some(target)) = (&mut after.stream, &targets.retention) {
+        stream.retention = target.value;
+    }
     let set = |units: &mut crate::model::CapacityFacts, target: &CapacityTarget| {
         if let Some(write) = &target.write {
             units.write = write.value;

@@ -65,7 +65,10 @@ fn scaling_step(change: &Change) -> Option<Step> {
         return None;
     }
     change.steps.iter().find_map(|step| match step {
-        Step::UpdateShardCount { .. } | Step::SplitShard { .. } | Step::UpdateCapacity(_) => Some(step.clone()),
+        Step::UpdateShardCount { .. }
+        | Step::SplitShard { .. }
+        | Step::IncreaseRetention { .. }
+        | Step::UpdateCapacity(_) => Some(step.clone()),
         Step::UpdateMapping(settings) => {
             let only = MappingChange {
                 consumer: settings.consumer.clone(),

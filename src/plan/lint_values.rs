@@ -93,7 +93,8 @@ impl<'a> State<'a> {
         if (to > from) != up || to == from {
             complain(format!("retention is {from}h already, {to}h is the wrong way"));
         }
-        if !bounds.contains(to) || (self.input.facts.stream.is_some() && bounds.contains(from)) {
+        let scaled = self.input.targets.and_then(|targets| targets.retention.as_ref()).is_some_and(|it| it.value == to);
+        if !bounds.contains(to) || (self.input.facts.stream.is_some() && bounds.contains(from) && !scaled) {
             complain(format!("retention {from}h -> {to}h is not a move into [{}h, {}h]", bounds.min, bounds.max));
         }
     }

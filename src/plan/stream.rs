@@ -102,6 +102,7 @@ fn existing(draft: &mut Draft, input: &Input<'_>, live: &StreamFacts) {
         work.step(Step::TagStream { stream: spec.name.clone(), tags: claim.tags }, timing::SETTING);
     }
     let mut resharding = Work::default();
+    extend_retention(input, live, &mut resharding);
     shards(draft, input, &id, live, &mut resharding);
     let scaled = if input.scaling() { std::mem::take(&mut resharding) } else { Work::default() };
     work.append(resharding);
@@ -146,6 +147,24 @@ fn unmanaged(draft: &mut Draft, input: &Input<'_>, id: &ResourceId, live: &Strea
     if !live.shard_level_metrics.is_empty() && input.pipeline.stream.shard_level_metrics.is_empty() {
         draft.warnings.push(format!("{id} has shard-level metrics switched on, which cost: left as they are"));
     }
+}
+
+/// The scaler's wish for a longer retention.
+fn extend_retention(input: &Input<'_>, live: &StreamFacts, work: &mut Work) {
+    let Some(target) = input.targets.and_then(|targets| targets.retention.as_ref()) else { return };
+    let bounds = input.pipeline.stream.retention;
+    if !bounds.contains(live.retention) || !bounds.contains(target.value) || target.value <= live.retention {
+        return;
+    }
+    work.field(FieldChange {
+        path: "retention".to_owned(),
+        before: Some(format!("{}h", live.retention)),
+        after: Some(format!("{}h", target.value)),
+        owner: Owner::Scaler,
+        reason: target.reason.clone(),
+    });
+    let step = Step::IncreaseRetention { stream: live.name.clone(), retention: target.value };
+    work.step(step, timing::SETTING);
 }
 
 fn retention(draft: &mut Draft, input: &Input<'_>, id: &ResourceId, live: &StreamFacts, work: &mut Work) {

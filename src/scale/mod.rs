@@ -17,6 +17,7 @@ mod guards;
 mod learn;
 mod ledger;
 mod model;
+mod retention;
 mod sinks;
 mod size;
 mod stream;

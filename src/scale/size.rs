@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     diagnose::{self, Diagnosis, Finding},
     memory::Memory,
-    model::{Facts, LifecycleStatus, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamMode},
+    model::{Facts, Hours, LifecycleStatus, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamMode},
     spec::{Pipeline, ScalingPolicy},
 };
 
@@ -18,6 +18,7 @@ use super::{
     guards::{self, Frozen, SHARDS, hold},
     ledger,
     model::Side,
+    retention,
     sinks::{self, Room},
     stream::{self, ShardDemand},
 };
@@ -76,7 +77,11 @@ pub fn size(
 
     let mut lowered = cycle.size_sinks(&wanted, memory, &mut sizing);
     lowered |= cycle.size_factors(&wanted, lowered, memory, &mut sizing);
-    cycle.size_shards(&demand, &wanted, lowered, memory, &mut sizing);
+    // The stream takes one change at a time, and what would be lost goes first.
+    match retention::target(pipeline, live, findings) {
+        Some(longer) => cycle.extend_retention(longer, &mut sizing),
+        None => cycle.size_shards(&demand, &wanted, lowered, memory, &mut sizing),
+    }
     sizing
 }
 
@@ -250,6 +255,20 @@ impl Cycle<'_> {
         }
         let reason = format!("{value} was enough at all times of the last {} min", window.as_mins());
         Ok(Some(Target { value, reason }))
+    }
+
+    /// Sets the retention.
+    fn extend_retention(&self, longer: Target<Hours>, sizing: &mut Sizing) {
+        let id = ResourceId::Stream(self.stream.name.clone());
+        if self.stream.status != LifecycleStatus::Active {
+            let reason = format!("the stream is {:?}; its retention is to be {} h", self.stream.status, longer.value);
+            sizing.holds.push(hold(&id, "in-transition", reason, None));
+        } else if let Some(until) = self.frozen.up {
+            let reason = format!("the spec freezes raises: a retention of {} h is wanted", longer.value);
+            sizing.holds.push(hold(&id, "frozen", reason, Some(until)));
+        } else {
+            sizing.targets.retention = Some(longer);
+        }
     }
 
     /// Sets the shard count.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     diagnose::Way,
-    model::{BatchSize, CapacityUnits, ParallelizationFactor, ResourceId, ShardCount},
+    model::{BatchSize, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount},
 };
 
 /// One wanted value and the sentence that explains it.
@@ -28,6 +28,9 @@ pub struct Targets {
     /// One shard to be split, when UpdateShardCount is used up.
     #[serde(default)]
     pub split: Option<Target<Split>>,
+    /// A longer retention, before records are lost.
+    #[serde(default)]
+    pub retention: Option<Target<Hours>>,
     /// By consumer name.
     pub consumers: BTreeMap<String, ConsumerTargets>,
     /// By table name.

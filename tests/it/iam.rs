@@ -80,6 +80,8 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
         done(&bench.apply().await);
     }
     calls.belong_to(PolicyKind::Apply, &bench);
+    extend_the_retention(&mut bench).await;
+    calls.belong_to(PolicyKind::Autoscale, &bench);
     done(&bench.destroy().await);
     calls.belong_to(PolicyKind::Destroy, &bench);
     moves(&mut calls).await;
@@ -133,6 +135,15 @@ async fn split_a_shard(bench: &mut Bench) {
         new_hash_key: (first + 7).to_string(),
         to,
     };
+    bench.aws(Allow::Autoscale).await.execute(&step, &facts).await.unwrap();
+    bench.clock.sleep(SignedDuration::from_mins(5)).await;
+}
+
+/// What the daemon does when a reader is nearly as old as what the stream keeps.
+async fn extend_the_retention(bench: &mut Bench) {
+    let facts = bench.facts().await;
+    let stream = facts.stream.as_ref().unwrap();
+    let step = Step::IncreaseRetention { stream: stream.name.clone(), retention: Hours(stream.retention.get() + 24) };
     bench.aws(Allow::Autoscale).await.execute(&step, &facts).await.unwrap();
     bench.clock.sleep(SignedDuration::from_mins(5)).await;
 }

@@ -351,6 +351,20 @@ fn provisioning_waits_for_what_is_in_transition_and_scaling_leaves_it_alone() {
 }
 
 #[test]
+fn the_scaler_may_extend_the_retention_inside_its_bounds_only() {
+    let mut setup = Setup::applied();
+    setup.pipeline.stream.retention.max = Hours(72);
+    for (wanted, steps_of_it) in [(48, 1), (72, 1), (96, 0), (24, 0)] {
+        setup.targets = Some(Targets { retention: target(Hours(wanted)), ..Targets::default() });
+        let plan = setup.plan();
+        let raised = Step::IncreaseRetention { stream: setup.stream().name.clone(), retention: Hours(wanted) };
+        assert_eq!(steps(&plan).iter().filter(|step| ***step == raised).count(), steps_of_it, "{wanted}");
+        assert_eq!(steps(&plan).len(), steps_of_it);
+        assert_eq!(setup.lint(&plan), [""; 0]);
+    }
+}
+
+#[test]
 fn a_consumer_that_must_run_alone_gets_one_shard_and_factor_one() {
     let mut setup = Setup::applied();
     setup.pipeline.consumers[0].concurrency_safe = false;
