@@ -17,8 +17,8 @@ use super::{
     },
 };
 use crate::{
-    model::{ConsumerSignals, FunctionFacts, MappingFacts, MappingState, ResourceId, Signal, StreamFacts},
-    spec::ConsumerSpec,
+    model::{ConsumerSignals, FunctionFacts, Hours, MappingFacts, MappingState, ResourceId, Signal, StreamFacts},
+    spec::{ConsumerSpec, Pipeline},
 };
 
 /// Words in a mapping's last result that speak of rights. AWS writes them as free text.
@@ -211,6 +211,13 @@ fn problem(answer: &mut Answer, resource: &ResourceId, result: &str) -> bool {
     true
 }
 
+/// The retention to set when records are at risk, if the bound leaves room: twice as long, so that a reader that falls
+/// behind for days needs few calls.
+pub fn longer_retention(pipeline: &Pipeline, live: &StreamFacts) -> Option<Hours> {
+    let next = Hours(live.retention.get().saturating_mul(2)).min(pipeline.stream.retention.max);
+    (next > live.retention).then_some(next)
+}
+
 /// How old what is read is, against what the stream keeps. An effect: something else makes it lag.
 fn retention(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     let (hours, age) = (consumer.stream.retention.get(), consumer.load.age_seconds);
@@ -220,12 +227,11 @@ fn retention(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     }
     let act = age > RETENTION_ACT.value * retention;
     let most = view.pipeline.stream.retention.max.get().max(hours);
-    let next = hours.saturating_mul(2).min(most);
-    let remedy = if next > hours {
-        format!("Extend retention from {hours} h to {next} h: it does not bring back what is lost already.")
-    } else {
-        format!("None inside the bounds: stream.retention.max is {most} h.")
-    };
+    let next = longer_retention(view.pipeline, consumer.stream);
+    let remedy = next.map_or_else(
+        || format!("None inside the bounds: stream.retention.max is {most} h."),
+        |next| format!("Extend retention from {hours} h to {next} h: it does not bring back what is lost already."),
+    );
     let summary = format!(
         "{} is {:.1} h behind; at {hours} h the stream forgets records it has not read.",
         consumer.resource,
@@ -237,7 +243,11 @@ fn retention(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     let finding =
         Finding::new(Diagnosis::RetentionAtRisk, severity, consumer.resource.clone(), summary, remedy).with(numbers);
     let finding = finding.leads_to("records are lost", view.signals.observed_at, consumer.estimate.data_loss_seconds);
-    answer.effect(if next > hours { finding } else { finding.person("Raise the bound of the retention in the spec.") });
+    answer.effect(if next.is_some() {
+        finding
+    } else {
+        finding.person("Raise the bound of the retention in the spec.")
+    });
 }
 
 /// Records that were given up. An effect: something else makes them fail or wait.

@@ -9,7 +9,7 @@ use super::{
     estimates::shared_readers,
     rules::evidence,
     series::{MINUTE, mean},
-    symptoms::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
+    symptoms::shards_filled,
     thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER, SURE_HISTORY},
 };
 use crate::{
@@ -131,7 +131,7 @@ fn of_stream(
     let Some((records, bytes)) = measured else { return };
     let resource = ResourceId::Stream(stream.name.clone());
     let shards = f64::from(stream.open_shards.get());
-    let need = (peak(&records) / SHARD_RECORDS_PER_SECOND).max(peak(&bytes) / SHARD_BYTES_PER_SECOND);
+    let need = shards_filled(peak(&records), peak(&bytes));
     let provisioned = stream.mode == StreamMode::Provisioned;
     let enough =
         (need / policy.shard_target_utilization).ceil().max(f64::from(pipeline.stream.shards.min.get())).max(1.0);

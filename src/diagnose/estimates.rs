@@ -231,7 +231,7 @@ pub(super) fn shared_readers(pipeline: &Pipeline, facts: &Facts, signals: &Signa
 }
 
 /// Mappings that poll the stream, and the readers that the spec names.
-pub(super) fn known_readers(pipeline: &Pipeline, facts: &Facts) -> usize {
+pub fn known_readers(pipeline: &Pipeline, facts: &Facts) -> usize {
     let arn = facts.stream.as_ref().map_or("", |stream| stream.arn.as_str());
     let polls = |mapping: &&MappingFacts| mapping.source_arn == arn && mapping.state != MappingState::Disabled;
     facts.mappings.iter().filter(polls).count() + pipeline.external_consumers.len()

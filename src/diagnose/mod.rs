@@ -20,11 +20,12 @@ mod stream;
 mod symptoms;
 pub mod thresholds;
 
+pub use consumers::longer_retention;
 pub use delivery::{Reading, Way, fan_out_name};
 pub use economy::{FAN_OUT_MS, SHARED_MS, economy};
 pub use estimates::{
     BURST_SECONDS, BatchTime, ConsumerEstimate, Estimates, SHARD_READ_BYTES_PER_SECOND, SinkEstimate, StreamEstimate,
-    estimates,
+    estimates, known_readers,
 };
 pub use finding::{Confidence, Diagnosis, Evidence, Finding, Outlook, Severity};
 pub use pages::{PAGES, Page, markdown, page};
@@ -32,7 +33,7 @@ pub use review::{Episode, Review, review};
 pub use rules::diagnose;
 pub use symptoms::{
     ConsumerLoad, KIB, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, SinkLoad, StreamLoad, consumer_load,
-    sink_load, stream_load,
+    shards_filled, sink_load, stream_load,
 };
 pub use thresholds::Threshold;
 

@@ -95,7 +95,7 @@ fn hot(
 fn taken(stream: &StreamFacts, load: &StreamLoad) -> f64 {
     let bytes = load.offered_bytes * load.accepted / load.offered.max(load.accepted).max(1e-9);
     let shards = f64::from(stream.open_shards.get().max(1));
-    (load.accepted / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND) / shards
+    symptoms::shards_filled(load.accepted, bytes) / shards
 }
 
 /// Much is rejected and much room is left: bursts within a second reject little, and a load that is spread evenly

@@ -18,6 +18,11 @@ pub const SHARD_RECORDS_PER_SECOND: f64 = 1000.0;
 /// Bytes a shard takes a second, 1 MiB (same source).
 pub const SHARD_BYTES_PER_SECOND: f64 = KIB * KIB;
 
+/// Shards that so many records/s and bytes/s fill, evenly spread, by the tighter of the two.
+pub fn shards_filled(records: f64, bytes: f64) -> f64 {
+    (records / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND)
+}
+
 /// What is offered to the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamLoad {
@@ -67,7 +72,7 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
     let bytes = now_of(&signals.stream.incoming_bytes)?;
     let offered_bytes = if accepted > 0.0 { bytes * (offered / accepted).max(1.0) } else { bytes };
     let shards = f64::from(stream.open_shards.get());
-    let utilization = (offered / SHARD_RECORDS_PER_SECOND).max(offered_bytes / SHARD_BYTES_PER_SECOND) / shards;
+    let utilization = shards_filled(offered, offered_bytes) / shards;
     Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, utilization })
 }
 
@@ -90,7 +95,7 @@ pub(super) fn shard_loads(signals: &Signals) -> Option<(Vec<ShardLoad>, f64)> {
         let records = rate(&shard.incoming_records) + rate(&shard.rejected_records);
         ShardLoad {
             id: id.clone(),
-            utilization: (records / SHARD_RECORDS_PER_SECOND).max(rate(&shard.incoming_bytes) / SHARD_BYTES_PER_SECOND),
+            utilization: shards_filled(records, rate(&shard.incoming_bytes)),
             rejected: sum(&shard.rejected_records, newest, 3),
         }
     };

@@ -22,6 +22,23 @@ pub enum ResourceId {
     Function(String),
 }
 
+impl ResourceId {
+    /// A table, or one of its indexes.
+    pub fn sink(table: &str, index: Option<&str>) -> Self {
+        match index {
+            None => Self::Table(table.to_owned()),
+            Some(index) => Self::Index(table.to_owned(), index.to_owned()),
+        }
+    }
+
+    /// The table or index of this printed name; `None`: it is of another kind.
+    pub fn printed_sink(name: &str) -> Option<Self> {
+        let name = name.strip_prefix("table/")?;
+        let (table, index) = name.split_once("/index/").map_or((name, None), |(table, index)| (table, Some(index)));
+        Some(Self::sink(table, index))
+    }
+}
+
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

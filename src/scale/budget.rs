@@ -5,6 +5,8 @@
 //! budget that is too small is told by what it holds back. Spending is counted from the cost at rest of what exists,
 //! minute by minute, in UTC months, as AWS bills.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
@@ -61,7 +63,7 @@ pub(super) fn keep(
     facts: &Facts,
     prices: &PriceSheet,
     memory: &mut Memory,
-    changed_before: &std::collections::BTreeMap<String, Timestamp>,
+    changed_before: &BTreeMap<String, Timestamp>,
     sizing: &mut Sizing,
     now: Timestamp,
 ) {

@@ -10,7 +10,7 @@ use crate::{
     cost::PriceSheet,
     diagnose::{self, Diagnosis, FAN_OUT_MS, Finding, KIB, Reading, SHARD_READ_BYTES_PER_SECOND, SHARED_MS, Way},
     memory::Memory,
-    model::{Facts, MappingState, ResourceId, ShardCount, Signals, StreamFacts},
+    model::{Facts, ResourceId, ShardCount, Signals, StreamFacts},
     spec::{ConsumerSpec, Delivery, Pipeline, ScalingPolicy},
 };
 
@@ -75,10 +75,7 @@ pub(super) fn deliver(
         memory.fan_out.short_since = None;
         return;
     };
-    let polls = |mapping: &&crate::model::MappingFacts| {
-        mapping.source_arn == stream.arn && mapping.state != MappingState::Disabled
-    };
-    let sharing = facts.mappings.iter().filter(polls).count() + pipeline.external_consumers.len();
+    let sharing = diagnose::known_readers(pipeline, facts);
     let lagging = readings.iter().filter(|(_, reading)| reading.way() == Some(Way::Shared)).filter_map(|(spec, _)| {
         let load = diagnose::consumer_load(pipeline, policy, signals, spec)?;
         load.lagging.then_some((*spec, load.age_seconds))

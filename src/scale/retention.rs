@@ -4,19 +4,17 @@
 //! `plan` tells them what that loses.
 
 use crate::{
-    diagnose::{Diagnosis, Finding},
+    diagnose::{self, Diagnosis, Finding},
     model::{Hours, StreamFacts},
     spec::Pipeline,
 };
 
 use super::Target;
 
-/// The retention to set now, if the findings say that records are at risk and the bound leaves room: twice as long, so
-/// that a reader that falls behind for days needs few calls.
+/// The retention to set now, if the findings say that records are at risk: the one that they name.
 pub(super) fn target(pipeline: &Pipeline, live: &StreamFacts, findings: &[Finding]) -> Option<Target<Hours>> {
     let risk = findings.iter().find(|finding| finding.diagnosis == Diagnosis::RetentionAtRisk)?;
-    let value = Hours(live.retention.get().saturating_mul(2)).min(pipeline.stream.retention.max);
-    (value > live.retention).then(|| Target { value, reason: risk.summary.clone() })
+    Some(Target { value: diagnose::longer_retention(pipeline, live)?, reason: risk.summary.clone() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    diagnose::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, StreamLoad},
+    diagnose::{SHARD_BYTES_PER_SECOND, StreamLoad, shards_filled},
     model::{ShardCount, StreamFacts},
     spec::{Pipeline, ScalingPolicy},
 };
@@ -44,7 +44,7 @@ pub(super) fn demand(
     let (expected, why) = (expected.records, &expected.why);
     let growth = if load.offered > 0.0 { expected / load.offered } else { 1.0 };
     let bytes = load.offered_bytes * growth;
-    let capacity_used = (expected / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND);
+    let capacity_used = shards_filled(expected, bytes);
     let shards = f64::from(stream.open_shards.get());
     let utilization = capacity_used / shards;
     let ingest = (capacity_used / policy.shard_target_utilization).ceil();

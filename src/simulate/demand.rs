@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::Minute;
 use crate::{
-    diagnose::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
+    diagnose::shards_filled,
+    model::ResourceId,
     spec::Pipeline,
     twin::{
         World,
@@ -77,9 +78,7 @@ impl Demand {
 
 /// Shards that take a minute's records and bytes, evenly spread over it and over the keys.
 fn shards(records: u64, bytes: u64) -> u32 {
-    let records = records as f64 / MINUTE / SHARD_RECORDS_PER_SECOND;
-    let bytes = bytes as f64 / MINUTE / SHARD_BYTES_PER_SECOND;
-    records.max(bytes).ceil().max(1.0) as u32
+    shards_filled(records as f64 / MINUTE, bytes as f64 / MINUTE).ceil().max(1.0) as u32
 }
 
 /// Records a second that one slot of the first consumer does, its batches full; infinite without work.
@@ -111,10 +110,6 @@ pub fn units(world: &World, pipeline: &Pipeline) -> BTreeMap<String, Option<Unit
         let indexes = || table.global_secondary_indexes.iter().map(|index| index.name.as_str());
         let names = std::iter::once(None).chain(indexes().map(Some));
         for index in names {
-            let key = match index {
-                None => format!("table/{}", table.name),
-                Some(index) => format!("table/{}/index/{index}", table.name),
-            };
             let functions = pipeline.consumers.iter().filter_map(|it| world.functions.get(&it.function));
             let local = index.map_or(table.local_secondary_indexes.len(), |_| 0);
             let sum = functions.map(|model| of_function(model, &table.name, index, local)).try_fold(
@@ -124,7 +119,7 @@ pub fn units(world: &World, pipeline: &Pipeline) -> BTreeMap<String, Option<Unit
                     Some(Units { write: sum.write + units.write, read: sum.read + units.read })
                 },
             );
-            all.insert(key, sum);
+            all.insert(ResourceId::sink(&table.name, index).to_string(), sum);
         }
     }
     all

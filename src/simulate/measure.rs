@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cost::PriceSheet,
-    model::{Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
+    model::{Bounds, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount},
     spec::Pipeline,
     twin::Change,
 };
@@ -243,15 +243,14 @@ fn is_inside(change: &Change, pipeline: &Pipeline) -> bool {
 
 /// Write and read bounds of a table or index by its printed name.
 fn sink(pipeline: &Pipeline, resource: &str) -> Option<(Bounds<CapacityUnits>, Bounds<CapacityUnits>)> {
-    let name = resource.strip_prefix("table/")?;
-    let (table, index) = name.split_once("/index/").map_or((name, None), |(table, index)| (table, Some(index)));
-    let table = pipeline.tables.iter().find(|it| it.name == table)?;
-    match index {
-        None => Some((table.write_capacity, table.read_capacity)),
-        Some(index) => {
-            let index = table.global_secondary_indexes.iter().find(|it| it.name == index)?;
+    let find = |name: &str| pipeline.tables.iter().find(|it| it.name == name);
+    match ResourceId::printed_sink(resource)? {
+        ResourceId::Index(table, index) => {
+            let index = find(&table)?.global_secondary_indexes.iter().find(|it| it.name == index)?;
             Some((index.write_capacity, index.read_capacity))
         }
+        ResourceId::Table(table) => find(&table).map(|table| (table.write_capacity, table.read_capacity)),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cost::Meters,
+    model::ResourceId,
     spec::Pipeline,
     twin::{
         Twin,
@@ -170,10 +171,7 @@ fn done(totals: &MappingTotals) -> u64 {
 }
 
 fn resource((table, index): &(String, Option<String>)) -> String {
-    match index {
-        None => format!("table/{table}"),
-        Some(index) => format!("table/{table}/index/{index}"),
-    }
+    ResourceId::sink(table, index.as_deref()).to_string()
 }
 
 /// The greatest age of a consumer's records: of invocations begun in the minute, and of the oldest one its newest

@@ -11,9 +11,9 @@ use super::{
     stage::{Stage, broken, on_virtual_time},
 };
 use crate::{
-    diagnose::{SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
+    diagnose::shards_filled,
     memory::Memory,
-    model::{BatchSize, Bounds, CapacityUnits, Failure, ParallelizationFactor, ShardCount},
+    model::{BatchSize, Bounds, CapacityUnits, Failure, ParallelizationFactor, ResourceId, ShardCount},
     spec::{self, Pipeline},
     twin::{
         Twin, World,
@@ -71,7 +71,7 @@ impl Sizes {
     pub fn at(pipeline: &Pipeline, world: &World, seed: u64, records: f64) -> Result<Self, Failure> {
         let bytes_each = world.producers.iter().map(Producer::record_bytes).max().unwrap_or(1);
         let mut roomy = pipeline.clone();
-        let share = (records / SHARD_RECORDS_PER_SECOND).max(records * f64::from(bytes_each) / SHARD_BYTES_PER_SECOND);
+        let share = shards_filled(records, records * f64::from(bytes_each));
         let shards = ((share / ROOMY).ceil() as u32).max(1);
         roomy.stream.shards = Bounds::pinned(ShardCount(shards));
         for consumer in &mut roomy.consumers {
@@ -96,7 +96,7 @@ impl Sizes {
 
     /// Lets a pipeline start with these sizes and the usual headroom, within its bounds.
     pub fn start(&self, pipeline: &mut Pipeline) {
-        let share = (self.records / SHARD_RECORDS_PER_SECOND).max(self.bytes / SHARD_BYTES_PER_SECOND);
+        let share = shards_filled(self.records, self.bytes);
         let shards = &mut pipeline.stream.shards;
         shards.initial = shards.clamp(ShardCount((share / HEADROOM).ceil() as u32));
         let count = f64::from(shards.initial.get().max(1));
@@ -128,10 +128,10 @@ type Units = Bounds<CapacityUnits>;
 /// Write and read bounds of each table and index, by its printed name.
 fn for_each_capacity(pipeline: &mut Pipeline, act: &mut dyn FnMut(&str, &mut Units, &mut Units)) {
     for table in &mut pipeline.tables {
-        act(&format!("table/{}", table.name), &mut table.write_capacity, &mut table.read_capacity);
+        act(&ResourceId::Table(table.name.clone()).to_string(), &mut table.write_capacity, &mut table.read_capacity);
         for index in &mut table.global_secondary_indexes {
-            let name = format!("table/{}/index/{}", table.name, index.name);
-            act(&name, &mut index.write_capacity, &mut index.read_capacity);
+            let id = ResourceId::Index(table.name.clone(), index.name.clone());
+            act(&id.to_string(), &mut index.write_capacity, &mut index.read_capacity);
         }
     }
 }

@@ -159,12 +159,10 @@ fn policies(html: &mut String, shown: &[Shown<'_>]) -> Result<(), CliError> {
 /// A change as the charts mark it.
 fn action(change: &Change, pipeline: &Pipeline) -> Option<(Timestamp, (ResourceId, String))> {
     let (kind, name) = change.resource.split_once('/')?;
-    let resource = match (kind, name.split_once("/index/")) {
-        ("stream", _) => ResourceId::Stream(name.to_owned()),
-        ("table", None) => ResourceId::Table(name.to_owned()),
-        ("table", Some((table, index))) => ResourceId::Index(table.to_owned(), index.to_owned()),
-        ("mapping", _) => ResourceId::Mapping(pipeline.consumers.first()?.name.clone()),
-        _ => return None,
+    let resource = match kind {
+        "stream" => ResourceId::Stream(name.to_owned()),
+        "mapping" => ResourceId::Mapping(pipeline.consumers.first()?.name.clone()),
+        _ => ResourceId::printed_sink(&change.resource)?,
     };
     let text = format!("{} {} -> {}", change.field, change.from, change.to);
     (change.from > 0).then_some((change.at, (resource, text)))
@@ -267,10 +265,7 @@ fn sinks(pieces: &Pieces<'_>) -> Vec<Chart> {
     for (nth, name) in sinks.into_iter().enumerate() {
         let of =
             |minute: &Minute, value: fn(&crate::simulate::SinkMinute) -> f64| minute.sinks.get(name).map_or(0.0, value);
-        let resource = name.strip_prefix("table/").map(|name| match name.split_once("/index/") {
-            None => ResourceId::Table(name.to_owned()),
-            Some((table, index)) => ResourceId::Index(table.to_owned(), index.to_owned()),
-        });
+        let resource = ResourceId::printed_sink(name);
         charts.push(chart(
             format!("sink-{nth}"),
             format!("Writes to {name}"),
