@@ -3,6 +3,7 @@
 //! What always holds: every policy acts through the same SDK clients on the same world with the same seed, the twin
 //! enforces the quotas, and what is measured is the twin's own state.
 
+mod ablation;
 pub mod baselines;
 mod cell;
 pub mod clairvoyant;
@@ -21,6 +22,7 @@ mod trace;
 mod verdict;
 mod yardstick;
 
+pub use ablation::Ablation;
 pub use cell::{Cell, Diagnosed, Run, play_all};
 pub use measure::{Cost, Measures, Records, ViolationMinutes, mean};
 pub use minute::{Minute, SinkMinute};
