@@ -18,6 +18,7 @@ mod demo;
 mod diagnose;
 mod docs;
 mod emulators;
+mod from_cloudwatch;
 mod fuzz;
 mod history;
 mod house;
