@@ -1,6 +1,9 @@
 //! The matrix: every scenario, and every trace of a directory, under every policy, judged by the marks.
 //! `cargo bench --bench scenarios -- --traces DIR [--only s4,s5] [--policies operator,staticPeak] [--seeds 1] [--quick]`
 //!
+//! `cargo bench --bench scenarios -- --ablations [--only s4,s5] [--write-docs]` plays ours with one part taken away at a
+//! time instead, and writes docs/ablations.md.
+//!
 //! Each cell is one file in `target/scenarios/`, named by a hash of its world, spec, policy, seed, length and code, so a
 //! run that was stopped goes on where it was. The code is this program's own bytes, unless `--code NAME` says otherwise.
 //! Scenarios that replay a trace are skipped, by name, without `--traces`.
@@ -15,6 +18,7 @@
     reason = "a bench reads the clock, and its output is its purpose"
 )]
 
+mod ablations;
 mod cells;
 mod pages;
 mod rows;
@@ -23,7 +27,7 @@ mod tables;
 use std::{fs, path::PathBuf};
 
 use alleycat_operator::{
-    simulate::Policy,
+    simulate::{Ablation, Policy},
     spec::{self, ScalingPolicy},
 };
 use clap::Parser;
@@ -60,6 +64,9 @@ pub struct Args {
     /// Write docs/benchmarks.md and docs/pareto.svg.
     #[arg(long)]
     write_docs: bool,
+    /// Ours with one part taken away at a time, on five scenarios unless --only names others.
+    #[arg(long, conflicts_with = "policies")]
+    ablations: bool,
     /// What cargo passes.
     #[arg(long, hide = true)]
     bench: bool,
@@ -95,20 +102,39 @@ fn policies(asked: &[String]) -> Vec<Named> {
     asked.iter().map(|name| named(name)).collect()
 }
 
+/// Ours, and ours without each of its parts.
+fn ablated() -> Vec<Named> {
+    let ours = || Box::new(spec::policy::builtin("balanced").expect("a built-in policy"));
+    let without = Ablation::ALL.into_iter().map(|part| Policy::Ablated(part, ours()));
+    let all = std::iter::once(Policy::Operator(ours())).chain(without);
+    all.map(|policy| Named { name: policy.name().to_owned(), policy }).collect()
+}
+
 fn main() {
-    let args = Args::parse();
+    let mut args = Args::parse();
     let begun = std::time::Instant::now();
-    let policies = policies(&args.policies);
+    if args.ablations && args.only.is_empty() {
+        args.only = ablations::ROWS.map(str::to_owned).into();
+    }
+    let policies = if args.ablations { ablated() } else { policies(&args.policies) };
     let (rows, skipped) = rows::rows(&args);
     for name in &skipped {
         eprintln!("skipped: {name} replays a trace, and --traces DIR is not given or has no such file");
     }
     let played = cells::play(&args, &rows, &policies);
     let results = Results { rows, policies, played };
-    println!("{}", results.text());
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     eprintln!("{} cells in {:.0} s", results.played.len(), begun.elapsed().as_secs_f64());
+    if args.ablations {
+        let page = ablations::page(&results);
+        println!("{page}");
+        if args.write_docs {
+            fs::write(root.join("docs/ablations.md"), page).expect("docs/ablations.md");
+        }
+        return;
+    }
+    println!("{}", results.text());
     if args.write_docs {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         fs::write(root.join("docs/benchmarks.md"), pages::page(&results, &skipped)).expect("docs/benchmarks.md");
         fs::write(root.join("docs/pareto.svg"), pages::pareto(&results)).expect("docs/pareto.svg");
     }

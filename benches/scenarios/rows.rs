@@ -8,7 +8,7 @@ use std::{
 
 use alleycat_operator::{
     simulate::{
-        Trace, first_hour,
+        Costs, Trace, first_hour,
         scenarios::{HELD_OUT_TRACES, SCENARIOS, Scenario, TRACE_DAYS, TRACE_PEAKS},
         trace_world,
     },
@@ -116,7 +116,7 @@ fn of_trace(name: &str, path: &Path, peak: f64) -> Row {
     let most = days.map_or(trace.seconds(), |days| days * DAY).min(trace.seconds().div_euclid(DAY).max(1) * DAY);
     trace.rows.truncate((most / u64::from(trace.seconds_per_row)) as usize);
     let bare = pipeline("trace");
-    let (mut world, _) = trace_world(&trace, &bare).unwrap_or_else(|what| panic!("{name}: {what}"));
+    let (mut world, _) = trace_world(&trace, &bare, &Costs::default()).unwrap_or_else(|what| panic!("{name}: {what}"));
     for producer in &mut world.producers {
         if let Producer::Trace { ramp, .. } = producer {
             *ramp = true;

@@ -1,4 +1,4 @@
-//! CloudWatch: metrics of one-minute periods, many in one GetMetricData.
+//! CloudWatch: metrics of a period, many in one GetMetricData.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use crate::model::{ErrorClass, Failure, Point};
 /// Which statistic of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Statistic {
-    /// The sum of a minute.
+    /// The sum of a period.
     Sum,
-    /// The mean over a minute's samples.
+    /// The mean over a period's samples.
     Average,
-    /// The greatest sample of a minute.
+    /// The greatest sample of a period.
     Maximum,
 }
 
@@ -50,20 +50,21 @@ const MAX_PAGES: usize = 100;
 const OPERATION: &str = "cloudwatch:GetMetricData";
 
 impl Aws {
-    /// GetMetricData over `[start, end)`, in calls of up to 500 queries. The answers stand in the order of the
-    /// queries, oldest point first, one a minute at most, finite values only.
+    /// GetMetricData over `[start, end)` with periods of so many seconds, in calls of up to 500 queries. The answers
+    /// stand in the order of the queries, oldest point first, one a period at most, finite values only.
     ///
     /// # Errors
     /// As AWS's, and `ServerError` when an answer is not complete: half an answer could pass for silence.
     pub(crate) async fn metrics(
         &self,
         queries: &[MetricQuery],
+        period_seconds: u32,
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<Vec<Point>>, Failure> {
         let mut answers = Vec::with_capacity(queries.len());
         for chunk in queries.chunks(QUERIES_PER_CALL) {
-            answers.extend(self.metrics_chunk(chunk, start, end).await?);
+            answers.extend(self.metrics_chunk(chunk, period_seconds, start, end).await?);
         }
         Ok(answers)
     }
@@ -71,11 +72,12 @@ impl Aws {
     async fn metrics_chunk(
         &self,
         queries: &[MetricQuery],
+        period_seconds: u32,
         start: Timestamp,
         end: Timestamp,
     ) -> Result<Vec<Vec<Point>>, Failure> {
         let request: Vec<MetricDataQuery> =
-            queries.iter().enumerate().map(|(at, query)| data_query(at, query)).collect();
+            queries.iter().enumerate().map(|(at, query)| data_query(at, query, period_seconds)).collect();
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
         let mut token: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -119,12 +121,16 @@ fn id(at: usize) -> String {
     format!("m{at}")
 }
 
-fn data_query(at: usize, query: &MetricQuery) -> MetricDataQuery {
+fn data_query(at: usize, query: &MetricQuery, period_seconds: u32) -> MetricDataQuery {
     let mut metric = Metric::builder().namespace(query.namespace).metric_name(query.metric);
     for (name, value) in &query.dimensions {
         metric = metric.dimensions(Dimension::builder().name(*name).value(value).build());
     }
-    let stat = MetricStat::builder().metric(metric.build()).period(60).stat(query.statistic.as_str()).build();
+    let stat = MetricStat::builder()
+        .metric(metric.build())
+        .period(i32::try_from(period_seconds).unwrap_or(i32::MAX))
+        .stat(query.statistic.as_str())
+        .build();
     MetricDataQuery::builder().id(id(at)).metric_stat(stat).build()
 }
 

@@ -523,7 +523,7 @@ async fn metrics_are_finite_and_complete_or_a_failure() {
     let end: Timestamp = "2026-01-01T12:03:00Z".parse().unwrap();
     let stub = Stub::new(|_| metric_answer("Complete", &[5.0, f64::NAN, 7.0, 9.0]));
     let aws = stub.connect(Allow::Reads).await;
-    let answers = aws.metrics(&[query()], start, end).await.unwrap();
+    let answers = aws.metrics(&[query()], 60, start, end).await.unwrap();
     let values: Vec<f64> = answers[0].iter().map(|point| point.value).collect();
     assert_eq!(values, [5.0, 7.0], "NaN and the point after the window are dropped");
     let sent = &stub.sent()[0];
@@ -531,7 +531,7 @@ async fn metrics_are_finite_and_complete_or_a_failure() {
     assert_eq!(aws.calls(), BTreeMap::from([("cloudwatch:GetMetricData".to_owned(), 1)]));
 
     let partial = Stub::new(|_| metric_answer("PartialData", &[5.0])).connect(Allow::Reads).await;
-    let failure = partial.metrics(&[query()], start, end).await.unwrap_err();
+    let failure = partial.metrics(&[query()], 60, start, end).await.unwrap_err();
     assert_eq!((failure.class, failure.code.as_str()), (ErrorClass::ServerError, "PartialData"));
 }
 

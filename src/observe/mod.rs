@@ -6,10 +6,12 @@
 
 mod facts;
 mod fill;
+mod past;
 mod retry;
 mod signals;
 #[cfg(test)]
 mod tests;
 
 pub use facts::{Sought, facts, facts_to_diagnose, shards_closed_since};
+pub use past::{LONGEST_PAST_DAYS, Past, PastConsumer, past};
 pub use signals::{Scope, signals};

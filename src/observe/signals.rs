@@ -73,7 +73,7 @@ pub async fn signals(
     let answers = if queries.is_empty() {
         Vec::new()
     } else {
-        retry(aws.clock(), || aws.metrics(&queries, end - scope.window(), young)).await?
+        retry(aws.clock(), || aws.metrics(&queries, 60, end - scope.window(), young)).await?
     };
     let metrics_requested = billed(&queries);
     let answers: BTreeMap<MetricQuery, Vec<Point>> = queries.into_iter().zip(answers).collect();

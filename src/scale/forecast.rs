@@ -12,8 +12,6 @@ use crate::{
     spec::{Pipeline, ScalingPolicy},
 };
 
-/// A trend never more than multiplies the load by this: a few minutes' slope says nothing of an hour.
-const MAX_GROWTH: f64 = 2.5;
 /// Seconds of a slot of the season.
 const SLOT: i64 = 900;
 /// Slots of a day.
@@ -81,7 +79,7 @@ fn trend(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> f64 {
     };
     let reshard = policy.reshard_base_seconds + policy.reshard_per_shard_seconds * f64::from(shards.get());
     let horizon_minutes = (f64::from(policy.metric_delay_seconds) + 60.0 + reshard) / 60.0;
-    (load.offered + growth * horizon_minutes).min(load.offered * MAX_GROWTH)
+    (load.offered + growth * horizon_minutes).min(load.offered * policy.trend_clamp)
 }
 
 /// The largest load that the spec's schedule has between two moments, with its name.

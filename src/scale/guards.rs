@@ -31,17 +31,21 @@ const STILL_FALLING: f64 = 0.9;
 /// Writes a recommendation into a field's window and prunes what no window looks at any more.
 pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: SignedDuration, now: Timestamp) {
     let window = memory.recommendations.entry(field.to_owned()).or_default();
-    window.retain(|entry| entry.at > now - keep - SignedDuration::from_mins(5));
+    let since = now - keep - SignedDuration::from_mins(5);
+    window.retain(|entry| entry.at > since);
     window.push(Recommendation { at: now, value });
 }
 
 /// The lowest and the highest recommendation of the last `window`; `None` while the window is not covered (a new or
 /// lost memory, or a long time without signals): then nothing may be lowered.
 fn range(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<(f64, f64)> {
-    let entries: Vec<_> = memory.recommendations.get(field)?.iter().filter(|entry| entry.at > now - window).collect();
+    // The newest pass counts, however short the window.
+    let window = window.max(SignedDuration::from_mins(1));
+    let since = now - window;
+    let entries: Vec<_> = memory.recommendations.get(field)?.iter().filter(|entry| entry.at > since).collect();
     let oldest = memory.recommendations.get(field)?.first()?.at;
     let minutes = window.as_secs_f64() / 60.0;
-    let covered = oldest <= now - window + SignedDuration::from_mins(1) && entries.len() as f64 >= COVERED * minutes;
+    let covered = oldest <= since + SignedDuration::from_mins(1) && entries.len() as f64 >= COVERED * minutes;
     let values = || entries.iter().map(|entry| entry.value);
     covered.then(|| (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max)))
 }

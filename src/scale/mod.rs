@@ -43,4 +43,6 @@ mod guard_tests;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod steps;
+#[cfg(test)]
 mod tests;

@@ -185,7 +185,12 @@ fn least_absolute(table: &[Vec<f64>], chosen: &[usize], noise: f64) -> Option<Ve
             let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
             *weight = 1.0 / (row[row.len() - 1] - said).abs().max(noise).max(1e-9);
         }
-        solution = least_squares(table, chosen, &weights)?;
+        let next = least_squares(table, chosen, &weights)?;
+        // The same solution has the same weights: no further round changes it.
+        if next == solution {
+            break;
+        }
+        solution = next;
     }
     Some(solution)
 }

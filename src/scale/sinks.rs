@@ -54,7 +54,10 @@ impl Sink<'_> {
     /// allowed), or into any inside the bounds.
     pub(super) fn carries(&self, inputs: &[SinkInputs], room: Room) -> bool {
         match room {
-            Room::Live => self.settled && self.holds(inputs, self.capacity.write, self.capacity.read),
+            // One whose metrics are missing may throttle.
+            Room::Live => {
+                self.settled && self.load.is_some() && self.holds(inputs, self.capacity.write, self.capacity.read)
+            }
             Room::Bound => self.holds(inputs, self.write_bounds.max, self.read_bounds.max),
         }
     }

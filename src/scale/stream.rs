@@ -65,7 +65,8 @@ pub(super) fn demand(
         && utilization >= policy.shard_lower_utilization
         && read <= shards
         && for_consumers <= shards;
-    let wanted = if settled { shards } else { wanted };
+    // Bursts are rejected at a low mean as well: that is no reason to want fewer.
+    let wanted = if settled || (load.rejecting && wanted < shards) { shards } else { wanted };
     let bound = shard_bound(pipeline);
     let clamped = ShardCount(wanted as u32).clamp(pipeline.stream.shards.min.min(bound), bound);
     let mut reason = format!(

@@ -103,7 +103,7 @@ impl Cell {
     async fn run(&self, pipeline: &Pipeline) -> Result<Run, Failure> {
         let start = self.world.start;
         let (end, counted_from) = (start + self.length, start + self.warm_up);
-        let stage = Stage::new(&self.world, self.seed);
+        let stage = Stage::new(&self.policy.world(&self.world), self.seed);
         let mut sampler = Sampler::new(pipeline);
         let mut before = Meters::default();
         let sampling = async {

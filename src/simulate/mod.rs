@@ -3,6 +3,7 @@
 //! What always holds: every policy acts through the same SDK clients on the same world with the same seed, the twin
 //! enforces the quotas, and what is measured is the twin's own state.
 
+mod ablation;
 pub mod baselines;
 mod cell;
 pub mod clairvoyant;
@@ -12,6 +13,7 @@ pub mod marks;
 mod measure;
 mod minute;
 mod policy;
+mod replay;
 mod sample;
 pub mod scenarios;
 mod sizes;
@@ -21,13 +23,15 @@ mod trace;
 mod verdict;
 mod yardstick;
 
+pub use ablation::Ablation;
 pub use cell::{Cell, Diagnosed, Run, play_all};
 pub use measure::{Cost, Measures, Records, ViolationMinutes, mean};
 pub use minute::{Minute, SinkMinute};
 pub use policy::Policy;
+pub use replay::Replayed;
 pub use sizes::{Sizes, first_hour};
 pub use stage::{Stage, broken, meters, on_virtual_time};
 pub use timeline::{Event, EventKind, Teller};
-pub use trace::{Trace, trace_world};
+pub use trace::{Costs, Trace, Writes, trace_world};
 pub use verdict::{Attribution, Figures};
 pub use yardstick::demand_of;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::{
+    ablation::Ablation,
     baselines::{self, Tool},
     cell::{Acted, Diagnosed},
     sizes::Sizes,
@@ -27,6 +28,8 @@ use crate::{
 pub enum Policy {
     /// This program's daemon with a scaling policy.
     Operator(Box<ScalingPolicy>),
+    /// Ours with a part taken away.
+    Ablated(Ablation, Box<ScalingPolicy>),
     /// Nothing scales; the size of the first hour.
     StaticFirstHour,
     /// Nothing scales; the size of the greatest load.
@@ -62,6 +65,7 @@ impl Policy {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Operator(_) => Self::OPERATOR,
+            Self::Ablated(ablation, _) => ablation.name(),
             Self::StaticFirstHour => "staticFirstHour",
             Self::StaticPeak => "staticPeak",
             Self::TargetTracking => "targetTracking",
@@ -85,7 +89,7 @@ impl Policy {
     /// What provisioning goes by.
     pub(super) fn scaling(&self) -> Result<ScalingPolicy, Failure> {
         match self {
-            Self::Operator(policy) => Ok((**policy).clone()),
+            Self::Operator(policy) | Self::Ablated(_, policy) => Ok((**policy).clone()),
             _ => spec::policy::builtin("balanced").ok_or_else(|| broken("the policy `balanced`", "does not parse")),
         }
     }
@@ -100,7 +104,7 @@ impl Policy {
     ) -> Result<Pipeline, Failure> {
         let mut pipeline = pipeline.clone();
         match self {
-            Self::Operator(_) => {}
+            Self::Operator(_) | Self::Ablated(..) => {}
             Self::StaticFirstHour => Sizes::first_hour(&pipeline, world, seed)?.start(&mut pipeline),
             Self::StaticPeak => Sizes::peak(&pipeline, world, seed, length)?.start(&mut pipeline),
             Self::TargetTracking | Self::AwsSamples | Self::OnDemand | Self::ScalingVotes | Self::LagProportional => {
@@ -108,6 +112,14 @@ impl Policy {
             }
         }
         Ok(pipeline)
+    }
+
+    /// The world as it meets this policy.
+    pub(super) fn world(&self, world: &World) -> World {
+        match self {
+            Self::Ablated(ablation, _) => ablation.world(world),
+            _ => world.clone(),
+        }
     }
 
     /// Scales the provisioned pipeline until `end`.
@@ -119,7 +131,11 @@ impl Policy {
         end: Timestamp,
     ) -> Result<Acted, Failure> {
         match self {
-            Self::Operator(policy) => operate(stage, pipeline, policy, memory, end).await,
+            Self::Operator(policy) => operate(stage, pipeline, policy, memory, end, None).await,
+            Self::Ablated(without, policy) => {
+                let (pipeline, policy) = (without.pipeline(pipeline), without.policy(policy));
+                operate(stage, &pipeline, &policy, memory, end, without.remembers_for()).await
+            }
             Self::StaticFirstHour | Self::StaticPeak => Ok(Acted::default()),
             Self::OnDemand => baselines::on_demand(stage, pipeline).await,
             Self::TargetTracking => baselines::run(stage, pipeline, Tool::target_tracking(), end).await,
@@ -130,17 +146,17 @@ impl Policy {
     }
 }
 
-/// The daemon, a pass a minute.
+/// The daemon, a pass a minute; after each `remembers_for` with an empty memory.
 async fn operate(
     stage: &Stage,
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
     memory: &mut Memory,
     end: Timestamp,
+    remembers_for: Option<SignedDuration>,
 ) -> Result<Acted, Failure> {
     let aws = stage.connect(Allow::Autoscale).await?;
     let (_keep, flag) = watch::channel(false);
-    let until = Stop { flag, at: Some(end) };
     let interval = SignedDuration::from_mins(1);
     let mut quiet = |_: &_| {};
     let mut teller = Teller::new(true, &mut quiet);
@@ -149,8 +165,15 @@ async fn operate(
         teller.hear(report);
         diagnoses.hear(report);
     };
-    let (store, prices) = (&stage.store, &stage.prices);
-    daemon::run(&aws, store, memory, pipeline, policy, prices, Mode::Act, interval, until, &mut hear).await;
+    let (store, prices, clock) = (&stage.store, &stage.prices, &stage.clock);
+    while clock.now() < end {
+        let at = remembers_for.map_or(end, |time| end.min(clock.now() + time));
+        let until = Stop { flag: flag.clone(), at: Some(at) };
+        daemon::run(&aws, store, memory, pipeline, policy, prices, Mode::Act, interval, until, &mut hear).await;
+        if remembers_for.is_some() {
+            *memory = Memory::empty();
+        }
+    }
     Ok(Acted { timeline: teller.events, diagnoses: diagnoses.all(), calls: aws.calls() })
 }
 

@@ -1,13 +1,22 @@
 //! A world made in memory around a table of numbers: the spec's own consumers and tables under a load of that shape.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{spec::Pipeline, twin::World};
 
 /// Time of one record in a function, µs: 250 records a second in a slot, the rate of the published benchmark.
-const PER_RECORD_US: u32 = 4_000;
+pub(super) const PER_RECORD_US: u32 = 4_000;
 /// Item written for each record, bytes: one write unit.
-const ITEM_BYTES: u32 = 512;
+pub(super) const ITEM_BYTES: u32 = 512;
+/// Bytes of one write unit (DynamoDB developer guide, "Read/write capacity").
+const UNIT_BYTES: u64 = 1_024;
+/// Units of the largest item, 400 KB (DynamoDB quotas).
+const LARGEST_ITEM_UNITS: u64 = 400;
+/// When the world of a CSV begins: 2026-03-02, a Monday, 00:00 UTC.
+const START_SECOND: i64 = 1_772_409_600;
 /// Records that share one simulated request.
 const RECORDS_PER_REQUEST: u32 = 100;
 
@@ -16,6 +25,8 @@ const RECORDS_PER_REQUEST: u32 = 100;
 pub struct Trace {
     /// What the world is called.
     pub name: String,
+    /// When its first row begins.
+    pub start: Timestamp,
     /// One number a row, none negative.
     pub rows: Vec<f64>,
     /// Seconds from one row to the next.
@@ -63,7 +74,8 @@ impl Trace {
         if !(1.0..=86_400.0).contains(&step) {
             return Err(format!("the first column steps by {step} s from line 2 to 3: 1 to 86400 s are needed"));
         }
-        Ok(Self { name: name.to_owned(), rows, seconds_per_row: step as u32, peak, record_bytes })
+        let start = Timestamp::from_second(START_SECOND).map_err(|error| error.to_string())?;
+        Ok(Self { name: name.to_owned(), start, rows, seconds_per_row: step as u32, peak, record_bytes })
     }
 
     /// Length in seconds.
@@ -72,32 +84,58 @@ impl Trace {
     }
 }
 
-/// The world of a trace. Each function takes 4 ms a record (250 a second in a slot); each record writes one item of one
-/// unit into every table its consumer writes to. Answers the world, and these assumptions in words.
+/// What functions and tables do with a record, as far as it is known; the rest is assumed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Costs {
+    /// Bytes of a record with its partition key.
+    pub record_bytes: Option<u32>,
+    /// Time of one record in a slot, µs, by consumer.
+    pub per_record_us: BTreeMap<String, u32>,
+    /// What is written into a table, by its first consumer, by the table's name.
+    pub writes: BTreeMap<String, Writes>,
+}
+
+/// Write units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// For each record.
+    PerRecord(u64),
+    /// For each batch.
+    PerBatch(u64),
+}
+
+/// The world of a trace. What `costs` does not say is assumed: each function takes 4 ms a record (250 a second in a
+/// slot); each record writes one item of one unit into every table its consumer writes to. Answers the world, and the
+/// assumptions of a trace without costs in words.
 ///
 /// # Errors
 /// Why it is no world: a name, or too many rows.
-pub fn trace_world(trace: &Trace, pipeline: &Pipeline) -> Result<(World, String), String> {
+pub fn trace_world(trace: &Trace, pipeline: &Pipeline, costs: &Costs) -> Result<(World, String), String> {
     let functions: serde_json::Map<String, Value> = pipeline
         .consumers
         .iter()
         .map(|consumer| {
-            let tables: Vec<Value> = consumer
-                .writes_to
-                .iter()
-                .map(|table| {
-                    json!({"table": table, "per": "record", "latencyMs": 0, "recordsPerRequest": RECORDS_PER_REQUEST,
-                           "operations": [{"kind": "put", "key": "item", "keyPerRecord": true, "itemBytes": ITEM_BYTES}]})
-                })
-                .collect();
+            let first = |table: &str| {
+                let writer = pipeline.consumers.iter().find(|it| it.writes_to.iter().any(|name| name == table));
+                writer.is_some_and(|writer| writer.name == consumer.name)
+            };
+            let written = consumer.writes_to.iter().filter_map(|table| match costs.writes.get(table) {
+                None => Some(access(table, "record", &[u64::from(ITEM_BYTES)])),
+                Some(Writes::PerRecord(0)) => None,
+                Some(_) if !first(table) => None,
+                Some(Writes::PerRecord(units)) => Some(access(table, "record", &items(*units))),
+                Some(Writes::PerBatch(units)) => Some(access(table, "group", &items(*units))),
+            });
+            let tables: Vec<Value> = written.collect();
+            let per_record_us = costs.per_record_us.get(&consumer.name).unwrap_or(&PER_RECORD_US);
             let aliases: Vec<&String> = consumer.alias.iter().collect();
-            let model = json!({"timeoutSeconds": 300, "memoryMb": 512, "perRecordUs": PER_RECORD_US, "tables": tables,
+            let model = json!({"timeoutSeconds": 300, "memoryMb": 512, "perRecordUs": per_record_us, "tables": tables,
                                "aliases": aliases});
             (consumer.function.clone(), model)
         })
         .collect();
     let mut world = json!({
-        "apiVersion": "alleycat.dev/v1alpha1", "kind": "World", "name": trace.name, "start": "2026-03-02T00:00:00Z",
+        "apiVersion": "alleycat.dev/v1alpha1", "kind": "World", "name": trace.name, "start": trace.start.to_string(),
         "stepMs": 1000, "accountConcurrency": 10_000, "shardLimit": 10_000, "functions": functions,
         "producers": [{"kind": "trace", "stream": pipeline.stream.name, "recordBytes": trace.record_bytes,
                        "file": "rows", "secondsPerRow": trace.seconds_per_row,
@@ -122,6 +160,22 @@ pub fn trace_world(trace: &Trace, pipeline: &Pipeline) -> Result<(World, String)
         trace.seconds_per_row
     );
     Ok((world, assumptions))
+}
+
+/// Requests that write items of these sizes, each with a key of its own.
+fn access(table: &str, per: &str, items: &[u64]) -> Value {
+    let put = |bytes: &u64| json!({"kind": "put", "key": "item", "keyPerRecord": true, "itemBytes": bytes});
+    let operations: Vec<Value> = items.iter().map(put).collect();
+    json!({"table": table, "per": per, "latencyMs": 0, "recordsPerRequest": RECORDS_PER_REQUEST,
+           "operations": operations})
+}
+
+/// The sizes of the fewest items that take so many units, bytes.
+fn items(units: u64) -> Vec<u64> {
+    let whole = (units / LARGEST_ITEM_UNITS) as usize;
+    let rest = units % LARGEST_ITEM_UNITS;
+    let rest = (rest > 0).then_some(rest);
+    std::iter::repeat_n(LARGEST_ITEM_UNITS, whole).chain(rest).map(|units| units * UNIT_BYTES).collect()
 }
 
 #[cfg(test)]
@@ -155,7 +209,7 @@ mod tests {
     fn the_world_of_a_trace_has_the_specs_functions_and_writes_to_its_tables() {
         let pipeline = spec::parse(include_str!("../../examples/alleycat.yaml")).unwrap();
         let trace = read("t_s,a\n0,1\n60,2\n", None).unwrap();
-        let (world, said) = trace_world(&trace, &pipeline).unwrap();
+        let (world, said) = trace_world(&trace, &pipeline, &Costs::default()).unwrap();
         for consumer in &pipeline.consumers {
             let tables: Vec<&str> =
                 world.functions[&consumer.function].tables.iter().map(|access| access.table.as_str()).collect();

@@ -45,6 +45,8 @@ pub struct ScalingPolicy {
     pub seasonal_days: u32,
     /// Of those days' loads the quantile that counts as usual.
     pub seasonal_quantile: f64,
+    /// A trend counts up to this multiple of what comes in now.
+    pub trend_clamp: f64,
     /// The usual load counts up to this multiple of what comes in now.
     pub seasonal_clamp: f64,
     /// UpdateShardCount calls kept back for raises.
@@ -93,7 +95,7 @@ enum Range {
 const DAY: i128 = 86_400;
 
 /// The parameters as the file spells them, with their ranges; equal to the fields of [`ScalingPolicy`] (tested).
-const PARAMETERS: [(&str, Range); 31] = [
+const PARAMETERS: [(&str, Range); 32] = [
     // A utilization of 0 would ask for infinite capacity.
     ("shardTargetUtilization", Range::Share(0.05, 1.0)),
     ("shardRaiseUtilization", Range::Share(0.05, 1.0)),
@@ -112,6 +114,7 @@ const PARAMETERS: [(&str, Range); 31] = [
     ("quietAheadSeconds", Range::Whole(0, DAY)),
     ("seasonalDays", Range::Whole(1, 28)),
     ("seasonalQuantile", Range::Share(0.0, 1.0)),
+    ("trendClamp", Range::Share(1.0, 100.0)),
     ("seasonalClamp", Range::Share(1.0, 100.0)),
     // Ten calls in a rolling day (Kinesis API, UpdateShardCount).
     ("reservedReshards", Range::Whole(0, 10)),

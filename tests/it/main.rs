@@ -19,6 +19,7 @@ mod diagnose;
 mod docs;
 mod emulators;
 mod fan_out;
+mod from_cloudwatch;
 mod fuzz;
 mod history;
 mod house;

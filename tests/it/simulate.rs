@@ -12,7 +12,7 @@ use alleycat_operator::{
 use jiff::SignedDuration;
 use serde_json::Value;
 
-const SPEC: &str = "
+pub const SPEC: &str = "
 apiVersion: alleycat.dev/v1alpha1
 kind: Pipeline
 metadata: {name: orders}
@@ -34,7 +34,7 @@ spec:
 ";
 
 /// 700 records a second for an hour, 3,000 for another, then 700 again.
-const WORLD: &str = "
+pub const WORLD: &str = "
 apiVersion: alleycat.dev/v1alpha1
 kind: World
 name: step

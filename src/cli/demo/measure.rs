@@ -113,7 +113,7 @@ impl Series {
                 series.sinks.push(sink);
             }
         }
-        let answers = aws.metrics(&queries, start, end).await?;
+        let answers = aws.metrics(&queries, 60, start, end).await?;
         for (name, points) in names.into_iter().zip(answers) {
             series.values.insert(name, points.into_iter().map(|point| (point.at, point.value)).collect());
         }

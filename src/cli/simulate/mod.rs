@@ -2,6 +2,7 @@
 //!
 //! The same spec, world, seed and policy give the same bytes on stdout; the time it took goes to stderr.
 
+mod history;
 mod text;
 
 use std::{
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     aws::Clock,
     cost::PriceSheet,
-    simulate::{Cell, Measures, Policy, Run, Trace, demand::Demand, demand_of, mean, play_all, trace_world},
+    simulate::{Cell, Costs, Measures, Policy, Run, Trace, demand::Demand, demand_of, mean, play_all, trace_world},
     spec::{self, ScalingPolicy},
     twin::World,
 };
@@ -42,11 +43,15 @@ pub struct SimulateArgs {
     #[command(flatten)]
     spec: SpecArgs,
     /// What surrounds the pipeline: functions, traffic, faults.
-    #[arg(long, value_name = "WORLD.yaml", required_unless_present = "trace", conflicts_with = "trace")]
+    #[arg(long, value_name = "WORLD.yaml", required_unless_present_any = ["trace", "from_cloudwatch"], conflicts_with = "trace")]
     world: Option<PathBuf>,
     /// A load as CSV: its first column is the time in seconds. Functions and tables are assumed, and said.
     #[arg(long, value_name = "FILE.csv", requires = "peak")]
     trace: Option<PathBuf>,
+    /// The stream's own load of the last days, e.g. `7d`, as CloudWatch has it; with it the speed of its functions and
+    /// what a record costs its tables.
+    #[arg(long, value_name = "DURATION", value_parser = history::look_back, conflicts_with_all = ["world", "trace"])]
+    from_cloudwatch: Option<SignedDuration>,
     /// With --trace: records a second at the greatest row.
     #[arg(long, value_name = "N", value_parser = peak)]
     peak: Option<f64>,
@@ -108,7 +113,10 @@ pub fn run(globals: &Globals, console: &Console, args: &SimulateArgs) -> Result<
     let clock = Clock::system();
     let begun = clock.now();
     let loaded = source::load(&args.spec, console)?;
-    let (world, assumptions, traffic) = world(args, &loaded.pipeline, console)?;
+    let (world, assumptions, traffic) = match args.from_cloudwatch {
+        Some(back) => history::world(globals, console, &loaded, back)?,
+        None => world(args, &loaded.pipeline, console)?,
+    };
     let length = length(args, traffic);
     let warm_up = args.warm_up.unwrap_or_else(|| SignedDuration::from_hours(i64::from(length >= WARMED)));
     if warm_up >= length {
@@ -221,10 +229,13 @@ fn world(
         let name = path.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());
         let wrong = |what: String| CliError::new(Exit::Config, format!("{}: {what}", source.name));
         let trace = Trace::read(&name, &source.text, args.column.as_deref(), peak, args.record_bytes).map_err(wrong)?;
-        let (world, assumptions) = trace_world(&trace, pipeline).map_err(wrong)?;
+        let (world, assumptions) = trace_world(&trace, pipeline, &Costs::default()).map_err(wrong)?;
         return Ok((world, Some(assumptions), trace.seconds()));
     }
-    let path = args.world.as_deref().ok_or_else(|| CliError::new(Exit::Usage, "--world or --trace is needed"))?;
+    let path = args
+        .world
+        .as_deref()
+        .ok_or_else(|| CliError::new(Exit::Usage, "--world, --trace or --from-cloudwatch is needed"))?;
     let world = load_world(&Source::read(path)?, console)?;
     let traffic = world.producers.iter().filter_map(crate::twin::world::Producer::ends_seconds).max().unwrap_or(0);
     Ok((world, None, traffic))

@@ -138,7 +138,7 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
         let now = clock.now();
         // A look that fails is lost, as it is for the tools.
         let seen = refresh(&aws, &tool, &mut facts).await;
-        let answers = aws.metrics(&queries, now - window, now).await;
+        let answers = aws.metrics(&queries, 60, now - window, now).await;
         if let (Ok(()), Ok(answers)) = (seen, answers) {
             let metrics = names.iter().cloned().zip(answers).collect();
             for step in tool.decide(&Look { now, pipeline, facts: &facts, metrics: &metrics }) {

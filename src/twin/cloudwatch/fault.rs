@@ -39,6 +39,8 @@ pub enum MetricTrouble {
         /// Seconds after publication until the value is right.
         seconds: u32,
     },
+    /// Published as zero: what a reader makes of a missing minute that fills it with zeros.
+    Zero,
     /// Published as NaN.
     NotANumber,
     /// Every sample is counted twice: sum and sample count double.

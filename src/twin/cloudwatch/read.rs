@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{MetricTrouble, NAME_LENGTH, View, dimensions, invalid, statistic::Statistic, text, unit, unit_of};
 use crate::twin::{
-    plane::{MINUTE_MS, Name, Point},
+    plane::{MINUTE_MS, Name, Point, Stat},
     wire::{Args, Refusal},
 };
 
@@ -147,6 +147,7 @@ fn visible(view: &View, name: &Name, mut point: Point) -> Option<Period> {
                 point.stat.sum *= 2.0;
                 point.stat.count = point.stat.count.saturating_mul(2);
             }
+            MetricTrouble::Zero => point.stat = Stat::of(0.0, point.stat.count),
             MetricTrouble::NotANumber => not_a_number = true,
             _ => {}
         }
