@@ -15,9 +15,9 @@ use crate::{
     aws::Aws,
     cost::PriceSheet,
     memory::{Memory, Store},
-    model::{ErrorClass, Facts, Failure, ResourceId},
+    model::{BillingMode, ErrorClass, Facts, Failure, ResourceId, StreamMode},
     observe,
-    plan::{self, Blocked, Change, Plan, Step, fan_out::Evidence},
+    plan::{self, Blocked, CapacityChange, Change, Plan, Step, fan_out::Evidence},
     scale,
     spec::{Management, Pipeline, ScalingPolicy, StartingPosition},
 };
@@ -236,6 +236,7 @@ fn make_plan(
         policy: ctx.policy,
         evidence,
         refused_moves: &ctx.memory.fan_out.refused,
+        break_glass_since: ctx.memory.stream_mode.break_glass_since,
         now,
     };
     let plan = match goal {
@@ -303,11 +304,11 @@ pub(crate) fn describe(step: &Step) -> String {
             None => "creating".to_owned(),
         },
         Step::CreateTable(_) => "creating".to_owned(),
-        Step::UpdateCapacity(change) => {
-            let own = change.capacity.map(|(read, write)| format!("{read} RCU {write} WCU"));
-            let indexes = change.indexes.iter().map(|it| format!("{} {} RCU {} WCU", it.index, it.read, it.write));
-            format!("changing capacity to {}", own.into_iter().chain(indexes).collect::<Vec<_>>().join(", "))
-        }
+        Step::UpdateCapacity(change) => format!("changing capacity to {}", units(change)),
+        Step::UpdateBillingMode { to: BillingMode::OnDemand, .. } => "switching to on-demand".to_owned(),
+        Step::UpdateBillingMode { capacity, .. } => format!("switching to provisioned, {}", units(capacity)),
+        Step::UpdateStreamMode { to: StreamMode::OnDemand, .. } => "switching to on-demand".to_owned(),
+        Step::UpdateStreamMode { .. } => "switching to provisioned".to_owned(),
         Step::CreateIndex { index, .. } => format!("creating index {}", index.spec.name),
         Step::UpdateTableStream { view_type, .. } => match view_type {
             Some(view) => format!("switching its stream on ({view})"),
@@ -324,6 +325,13 @@ pub(crate) fn describe(step: &Step) -> String {
             if parts.is_empty() { "updating".to_owned() } else { format!("changing to {}", parts.join(", ")) }
         }
     }
+}
+
+/// `20 RCU 100 WCU, index 5 RCU 10 WCU`.
+fn units(change: &CapacityChange) -> String {
+    let own = change.capacity.map(|(read, write)| format!("{read} RCU {write} WCU"));
+    let indexes = change.indexes.iter().map(|it| format!("{} {} RCU {} WCU", it.index, it.read, it.write));
+    own.into_iter().chain(indexes).collect::<Vec<_>>().join(", ")
 }
 
 fn on_off(enabled: bool) -> &'static str {

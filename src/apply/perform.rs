@@ -43,8 +43,45 @@ pub async fn perform(
             store.save(&pipeline.name, memory).map_err(|error| unwritten(step, &error))?;
             call(aws, store, pipeline, facts, step).await
         }
+        Step::UpdateStreamMode { .. } | Step::UpdateBillingMode { .. } => {
+            switch(aws, store, memory, pipeline, facts, step).await
+        }
         _ => call(aws, store, pipeline, facts, step).await,
     }
+}
+
+/// Makes a switch of a capacity or billing mode, of which AWS takes a few a day: counted before the call, as reshards
+/// are, and taken back when AWS certainly refused it.
+async fn switch(
+    aws: &Aws,
+    store: &dyn Store,
+    memory: &mut Memory,
+    pipeline: &Pipeline,
+    facts: &Facts,
+    step: &Step,
+) -> Result<(), Failure> {
+    let (before, now) = (memory.clone(), aws.clock().now());
+    match step {
+        Step::UpdateStreamMode { to, .. } => scale::note_stream_mode(memory, *to, now),
+        Step::UpdateBillingMode { to, capacity } => scale::note_billing(memory, &capacity.table, *to, now),
+        _ => {}
+    }
+    if let Err(error) = store.save(&pipeline.name, memory) {
+        *memory = before;
+        return Err(unwritten(step, &error));
+    }
+    let result = call(aws, store, pipeline, facts, step).await;
+    if let Err(failure) = &result {
+        match step {
+            Step::UpdateStreamMode { to, .. } => scale::note_stream_mode_refused(memory, *to, failure),
+            Step::UpdateBillingMode { capacity, .. } => scale::note_billing_refused(memory, &capacity.table, failure),
+            _ => {}
+        }
+        if let Err(error) = store.save(&pipeline.name, memory) {
+            tracing::warn!(%error, "could not take the refused switch out of the memory: it counts as made");
+        }
+    }
+    result
 }
 
 /// Settles the intents that a killed process left open: their effect is unknown. A reshard among them stays in the
@@ -158,12 +195,14 @@ fn operation(step: &Step) -> String {
         Step::DecreaseRetention { .. } => "kinesis:DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "kinesis:UpdateShardCount",
         Step::SplitShard { .. } => "kinesis:SplitShard",
+        Step::UpdateStreamMode { .. } => "kinesis:UpdateStreamMode",
         Step::RegisterStreamConsumer { .. } => "kinesis:RegisterStreamConsumer",
         Step::TagStreamConsumer { .. } => "kinesis:TagResource",
         Step::DeregisterStreamConsumer { .. } => "kinesis:DeregisterStreamConsumer",
         Step::DeleteStream { .. } => "kinesis:DeleteStream",
         Step::CreateTable(_) => "dynamodb:CreateTable",
         Step::UpdateCapacity(_)
+        | Step::UpdateBillingMode { .. }
         | Step::CreateIndex { .. }
         | Step::UpdateTableStream { .. }
         | Step::UpdateDeletionProtection { .. } => "dynamodb:UpdateTable",
@@ -188,6 +227,7 @@ pub(crate) fn resource(step: &Step) -> ResourceId {
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
         | Step::SplitShard { stream, .. }
+        | Step::UpdateStreamMode { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
         Step::RegisterStreamConsumer { stream, consumer, .. }
         | Step::TagStreamConsumer { stream, consumer, .. }
@@ -195,7 +235,9 @@ pub(crate) fn resource(step: &Step) -> ResourceId {
             ResourceId::FanOutConsumer(stream.clone(), consumer.clone())
         }
         Step::CreateTable(table) => ResourceId::Table(table.spec.name.clone()),
-        Step::UpdateCapacity(change) => ResourceId::Table(change.table.clone()),
+        Step::UpdateCapacity(change) | Step::UpdateBillingMode { capacity: change, .. } => {
+            ResourceId::Table(change.table.clone())
+        }
         Step::CreateIndex { table, .. }
         | Step::UpdateTableStream { table, .. }
         | Step::UpdateDeletionProtection { table, .. }

@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::{
     error::BuildError,
     types::{
-        BillingMode as SdkBilling, GlobalSecondaryIndexDescription, GlobalSecondaryIndexUpdate, IndexStatus, KeyType,
-        OnDemandThroughput, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
-        ProvisionedThroughputDescription, TableDescription, TableStatus, Tag, TimeToLiveSpecification,
-        TimeToLiveStatus, UpdateGlobalSecondaryIndexAction,
+        BillingMode as SdkBilling, GlobalSecondaryIndexDescription, IndexStatus, KeyType, OnDemandThroughput,
+        PointInTimeRecoverySpecification, PointInTimeRecoveryStatus, ProvisionedThroughputDescription,
+        TableDescription, TableStatus, Tag, TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
 
@@ -126,13 +125,8 @@ impl Aws {
             else {
                 continue;
             };
-            let action = UpdateGlobalSecondaryIndexAction::builder()
-                .index_name(&index.index)
-                .provisioned_throughput(build::throughput(read, write).map_err(build_failed)?)
-                .build()
-                .map_err(build_failed)?;
-            request =
-                request.global_secondary_index_updates(GlobalSecondaryIndexUpdate::builder().update(action).build());
+            let update = build::index_throughput(&index.index, read, write).map_err(build_failed)?;
+            request = request.global_secondary_index_updates(update);
             parts += 1;
         }
         if parts == 0 {
@@ -140,6 +134,23 @@ impl Aws {
             return Err(errors::own(ErrorClass::NoChange, OPERATION, &resource.to_string(), "NoChange", text));
         }
         request.send().await.map_err(|error| self.failure(OPERATION, resource, &error))?;
+        Ok(())
+    }
+
+    /// UpdateTable with another billing mode; to provisioned it carries all throughput, which AWS asks for.
+    pub(super) async fn update_billing_mode(&self, to: BillingMode, change: &CapacityChange) -> Result<(), Failure> {
+        const OPERATION: &str = "dynamodb:UpdateTable";
+        let build_failed = |error: BuildError| incomplete(OPERATION, &change.table, &error);
+        let mode = if to == BillingMode::OnDemand { SdkBilling::PayPerRequest } else { SdkBilling::Provisioned };
+        let mut request = self.dynamodb.update_table().table_name(&change.table).billing_mode(mode);
+        if let Some((read, write)) = change.capacity {
+            request = request.provisioned_throughput(build::throughput(read, write).map_err(build_failed)?);
+        }
+        for index in &change.indexes {
+            let update = build::index_throughput(&index.index, index.read, index.write).map_err(build_failed)?;
+            request = request.global_secondary_index_updates(update);
+        }
+        request.send().await.map_err(|error| self.failure(OPERATION, table(&change.table), &error))?;
         Ok(())
     }
 

@@ -21,6 +21,10 @@ impl Aws {
             Step::DecreaseRetention { stream, retention } => self.decrease_retention(stream, *retention).await,
             Step::UpdateShardCount { stream, from: _, to } => self.update_shard_count(stream, *to).await,
             Step::SplitShard { stream, shard, new_hash_key, .. } => self.split_shard(stream, shard, new_hash_key).await,
+            Step::UpdateStreamMode { stream, to } => {
+                let arn = stream_arn(facts, "kinesis:UpdateStreamMode")?;
+                self.update_stream_mode(stream, arn, *to).await
+            }
             Step::RegisterStreamConsumer { stream, consumer, tags } => {
                 let arn = stream_arn(facts, "kinesis:RegisterStreamConsumer")?;
                 self.register_consumer(&consumer_id(stream, consumer), arn, consumer, tags).await
@@ -34,6 +38,7 @@ impl Aws {
             Step::DeleteStream { stream } => self.delete_stream(stream).await,
             Step::CreateTable(new) => self.create_table(new).await,
             Step::UpdateCapacity(change) => self.update_capacity(change, facts.tables.get(&change.table)).await,
+            Step::UpdateBillingMode { to, capacity } => self.update_billing_mode(*to, capacity).await,
             Step::CreateIndex { table, index } => self.create_index(table, index).await,
             Step::UpdateTableStream { table, view_type } => self.update_table_stream(table, view_type.as_deref()).await,
             Step::UpdateDeletionProtection { table, enabled } => self.update_deletion_protection(table, *enabled).await,

@@ -216,6 +216,17 @@ impl Aws {
         Ok(())
     }
 
+    /// Takes the ARN: UpdateStreamMode knows no stream name.
+    pub(super) async fn update_stream_mode(&self, name: &str, arn: &str, to: StreamMode) -> Result<(), Failure> {
+        const OPERATION: &str = "kinesis:UpdateStreamMode";
+        let mode = if to == StreamMode::OnDemand { SdkMode::OnDemand } else { SdkMode::Provisioned };
+        let details = StreamModeDetails::builder().stream_mode(mode).build();
+        let details = details.map_err(|error| incomplete(OPERATION, name, &error))?;
+        let answer = self.kinesis.update_stream_mode().stream_arn(arn).stream_mode_details(details).send().await;
+        answer.map_err(|error| self.failure(OPERATION, stream(name), &error))?;
+        Ok(())
+    }
+
     pub(super) async fn register_consumer(
         &self,
         resource: &ResourceId,

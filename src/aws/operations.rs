@@ -171,6 +171,7 @@ pub static OPERATIONS: &[Operation] = &[
     // stream ARNs; if your account refuses that, grant it on `*`.
     operation("kinesis", "UpdateShardCount", Write, &[on("kinesis:UpdateShardCount", Stream)], SCALE),
     operation("kinesis", "SplitShard", Write, &[on("kinesis:SplitShard", Stream)], &[Allow::Autoscale]),
+    operation("kinesis", "UpdateStreamMode", Write, &[on("kinesis:UpdateStreamMode", Stream)], &[Allow::Autoscale]),
     // Tags on registration take TagResource (Kinesis API, RegisterStreamConsumer).
     operation(
         "kinesis",

@@ -51,7 +51,7 @@ fn index() -> GlobalIndexSpec {
 fn new_table(billing_mode: BillingMode) -> NewTable {
     let spec = TableSpec {
         name: "t".to_owned(),
-        billing_mode,
+        billing_mode: billing_mode.into(),
         partition_key: key("PK", "S"),
         sort_key: Some(key("SK", "S")),
         write_capacity: units(20),
@@ -116,12 +116,17 @@ fn every_step() -> Vec<Step> {
             new_hash_key: "7".into(),
             to: ShardCount(2),
         },
+        Step::UpdateStreamMode { stream: s(), to: StreamMode::OnDemand },
         Step::RegisterStreamConsumer { stream: s(), consumer: c(), tags: tags() },
         Step::TagStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned(), tags: tags() },
         Step::DeregisterStreamConsumer { stream: s(), consumer: c(), arn: CONSUMER_ARN.to_owned() },
         Step::DeleteStream { stream: s() },
         Step::CreateTable(Box::new(new_table(BillingMode::Provisioned))),
         Step::UpdateCapacity(CapacityChange { table: t(), capacity, indexes: vec![] }),
+        Step::UpdateBillingMode {
+            to: BillingMode::Provisioned,
+            capacity: CapacityChange { table: t(), capacity, indexes: vec![] },
+        },
         Step::CreateIndex { table: t(), index: NewIndex { spec: index(), provisioned: true } },
         Step::UpdateTableStream { table: t(), view_type: None },
         Step::UpdateDeletionProtection { table: t(), enabled: false },
@@ -268,6 +273,7 @@ async fn autoscaling_creates_and_deletes_nothing_but_what_a_move_to_fan_out_need
             "kinesis:SplitShard",
             "kinesis:TagResource",
             "kinesis:UpdateShardCount",
+            "kinesis:UpdateStreamMode",
             "lambda:CreateEventSourceMapping",
             "lambda:DeleteEventSourceMapping",
             "lambda:UpdateEventSourceMapping"

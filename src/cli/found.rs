@@ -123,7 +123,7 @@ fn table(live: &TableFacts) -> TableSpec {
     let (write_capacity, read_capacity) = capacity(live.capacity);
     TableSpec {
         name: live.name.clone(),
-        billing_mode: live.billing_mode,
+        billing_mode: live.billing_mode.into(),
         partition_key: key(&live.partition_key),
         sort_key: live.sort_key.as_deref().map(key),
         write_capacity,

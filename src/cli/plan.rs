@@ -97,6 +97,7 @@ pub async fn prepare(session: &Session, loaded: &Loaded, aim: Aim<'_>) -> Result
         policy,
         evidence: evidence.as_ref(),
         refused_moves: &memory.fan_out.refused,
+        break_glass_since: memory.stream_mode.break_glass_since,
         now,
     };
     let plan = match aim {

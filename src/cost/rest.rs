@@ -61,7 +61,7 @@ pub fn of_table(table: &TableFacts, prices: &PriceSheet) -> UsdPerHour {
 
 /// A table as it would be created.
 pub fn of_new_table(spec: &TableSpec, prices: &PriceSheet) -> UsdPerHour {
-    if spec.billing_mode == BillingMode::OnDemand {
+    if spec.billing_mode.initial() == BillingMode::OnDemand {
         return UsdPerHour(0.0);
     }
     let indexes: UsdPerHour = spec
@@ -84,6 +84,9 @@ pub fn of_targets(facts: &Facts, targets: &Targets, prices: &PriceSheet) -> UsdP
     if let (Some(stream), Some(target)) = (&mut after.stream, &targets.shards) {
         stream.open_shards = target.value;
     }
+    if let (Some(stream), Some(target)) = (&mut after.stream, &targets.mode) {
+        stream.mode = target.value;
+    }
     if let (Some(stream), Some(target)) = (&mut after.stream, &targets.retention) {
         stream.retention = target.value;
     }
@@ -97,6 +100,9 @@ pub fn of_targets(facts: &Facts, targets: &Targets, prices: &PriceSheet) -> UsdP
     };
     for (name, target) in &targets.tables {
         let Some(table) = after.tables.get_mut(name) else { continue };
+        if let Some(billing) = &target.billing {
+            table.billing_mode = billing.value;
+        }
         set(&mut table.capacity, &target.table);
         for (index, target) in &target.indexes {
             if let Some(index) = table.global_secondary_indexes.get_mut(index) {

@@ -67,6 +67,8 @@ fn scaling_step(change: &Change) -> Option<Step> {
     change.steps.iter().find_map(|step| match step {
         Step::UpdateShardCount { .. }
         | Step::SplitShard { .. }
+        | Step::UpdateStreamMode { .. }
+        | Step::UpdateBillingMode { .. }
         | Step::IncreaseRetention { .. }
         | Step::UpdateCapacity(_) => Some(step.clone()),
         Step::UpdateMapping(settings) => {

@@ -8,13 +8,16 @@ use jiff::Timestamp;
 use crate::{
     diagnose::{self, Diagnosis, Finding, Severity},
     memory::{Came, Decision, Expectation, ExpectedValue, Verdict},
-    model::{CapacityFacts, CapacityUnits, Facts, Failure, ResourceId, ShardCount, Signals},
+    model::{BillingMode, CapacityFacts, CapacityUnits, Facts, Failure, ResourceId, ShardCount, Signals, StreamMode},
     plan::Step,
     spec::{Pipeline, ScalingPolicy},
 };
 
 /// More load than this times that of the decision says nothing of the decision. Ours: as issue 5 asks for.
 const ROSE: f64 = 1.2;
+
+/// The field of a mode: 1 on demand, 0 provisioned.
+const ON_DEMAND: &str = "onDemand";
 
 /// What AWS shows and the rules find now.
 pub(super) struct Scene<'a> {
@@ -56,6 +59,7 @@ pub(super) fn expect(scene: &Scene<'_>, performed: &[(Step, Result<(), Failure>)
 /// The shortages that a value answers.
 fn shortages(field: &str) -> &'static [Diagnosis] {
     match field {
+        ON_DEMAND => &[Diagnosis::IngestShort],
         "shards" => &[Diagnosis::IngestShort, Diagnosis::ReadShort, Diagnosis::ConsumerShort],
         "parallelizationFactor" => &[Diagnosis::ConsumerShort],
         "batchSize" => &[Diagnosis::FunctionTimeout],
@@ -81,6 +85,9 @@ fn values(step: &Step) -> Vec<ExpectedValue> {
         Step::UpdateShardCount { stream, to, .. } | Step::SplitShard { stream, to, .. } => {
             add(&ResourceId::Stream(stream.clone()), "shards", to.get().into());
         }
+        Step::UpdateStreamMode { stream, to } => {
+            add(&ResourceId::Stream(stream.clone()), ON_DEMAND, u64::from(*to == StreamMode::OnDemand));
+        }
         Step::UpdateMapping(change) => {
             let id = ResourceId::Mapping(change.consumer.clone());
             if let Some(factor) = change.parallelization_factor {
@@ -90,7 +97,10 @@ fn values(step: &Step) -> Vec<ExpectedValue> {
                 add(&id, "batchSize", batch.get().into());
             }
         }
-        Step::UpdateCapacity(change) => {
+        Step::UpdateCapacity(change) | Step::UpdateBillingMode { capacity: change, .. } => {
+            if let Step::UpdateBillingMode { to, .. } = step {
+                add(&ResourceId::Table(change.table.clone()), ON_DEMAND, u64::from(*to == BillingMode::OnDemand));
+            }
             let table = change.capacity.map(|units| (ResourceId::Table(change.table.clone()), units));
             let indexes = change
                 .indexes
@@ -110,6 +120,12 @@ fn values(step: &Step) -> Vec<ExpectedValue> {
 fn live(scene: &Scene<'_>, value: &ExpectedValue) -> Option<u64> {
     let units = |it: &CapacityFacts| if value.field == "writeCapacity" { it.write.get() } else { it.read.get() };
     match &value.resource {
+        ResourceId::Stream(_) if value.field == ON_DEMAND => {
+            scene.facts.stream.as_ref().map(|it| u64::from(it.mode == StreamMode::OnDemand))
+        }
+        ResourceId::Table(name) if value.field == ON_DEMAND => {
+            scene.facts.tables.get(name).map(|it| u64::from(it.billing_mode == BillingMode::OnDemand))
+        }
         ResourceId::Stream(_) => scene.facts.stream.as_ref().map(|it| it.open_shards.get().into()),
         ResourceId::Mapping(name) => {
             let spec = scene.pipeline.consumers.iter().find(|it| it.name == *name)?;
@@ -222,6 +238,19 @@ pub(super) fn once_true(facts: &Facts, expectation: &Expectation) -> Facts {
     let mut after = facts.clone();
     for value in &expectation.values {
         let units = match &value.resource {
+            ResourceId::Stream(_) if value.field == ON_DEMAND => {
+                if let Some(stream) = &mut after.stream {
+                    stream.mode = if value.value == 1 { StreamMode::OnDemand } else { StreamMode::Provisioned };
+                }
+                None
+            }
+            ResourceId::Table(name) if value.field == ON_DEMAND => {
+                if let Some(table) = after.tables.get_mut(name) {
+                    table.billing_mode =
+                        if value.value == 1 { BillingMode::OnDemand } else { BillingMode::Provisioned };
+                }
+                None
+            }
             ResourceId::Stream(_) => {
                 if let (Some(stream), Ok(count)) = (&mut after.stream, u32::try_from(value.value)) {
                     stream.open_shards = ShardCount(count);

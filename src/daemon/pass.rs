@@ -114,6 +114,7 @@ pub(super) async fn pass(
         policy,
         evidence: evidence.as_ref(),
         refused_moves: &refused_moves,
+        break_glass_since: memory.stream_mode.break_glass_since,
         now,
     };
     let plan = plan::plan(&input);

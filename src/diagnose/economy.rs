@@ -15,7 +15,7 @@ use super::{
 use crate::{
     cost::PriceSheet,
     model::{BillingMode, CapacityUnits, Facts, IndexSignals, ResourceId, Signal, Signals, StreamFacts, StreamMode},
-    spec::{Pipeline, ScalingPolicy},
+    spec::{Billing, Pipeline, ScalingPolicy},
 };
 
 /// Seconds in the month AWS prices by (730 hours).
@@ -64,7 +64,12 @@ pub fn economy(
             }
             bill.add(policy, signals, live.billing_mode, *provisioned, prices);
         }
-        findings.extend(bill.compare(ResourceId::Table(spec.name.clone()), live.billing_mode, "capacity units"));
+        findings.extend(bill.compare(
+            ResourceId::Table(spec.name.clone()),
+            live.billing_mode,
+            "capacity units",
+            spec.billing_mode == Billing::Auto,
+        ));
     }
     let tables = signals.tables.values().map(|table| &table.table.consumed_write);
     let minutes = tables.chain([&signals.stream.incoming_records]).map(|signal| signal.points.len()).max();
@@ -157,7 +162,7 @@ fn of_stream(
         measured: rate > 0.0,
     };
     let mode = if provisioned { BillingMode::Provisioned } else { BillingMode::OnDemand };
-    findings.extend(bill.compare(resource.clone(), mode, "shards and records"));
+    findings.extend(bill.compare(resource.clone(), mode, "shards and records", false));
     findings.extend(fan_out(pipeline, signals, resource, (readers, shards, volume), prices));
 }
 
@@ -253,7 +258,7 @@ impl Bill {
         }
     }
 
-    fn compare(&self, resource: ResourceId, mode: BillingMode, what: &str) -> Option<Saving> {
+    fn compare(&self, resource: ResourceId, mode: BillingMode, what: &str, auto: bool) -> Option<Saving> {
         let (diagnosis, now, other, name) = match mode {
             BillingMode::Provisioned => (Diagnosis::OnDemandCheaper, self.provisioned, self.on_demand, "on demand"),
             BillingMode::OnDemand => (Diagnosis::ProvisionedCheaper, self.on_demand, self.provisioned, "provisioned"),
@@ -264,6 +269,10 @@ impl Bill {
         let summary =
             format!("{resource} costs ${now:.2} a month in {what}; {name} it would be ${other:.2} at this load.");
         let numbers = vec![evidence("dollars a month, as it is", now, None), evidence("the other way", other, None)];
+        if auto {
+            let remedy = format!("Switches it to {name} once a whole day says so: its billingMode is auto.");
+            return Some((now - other, info(diagnosis, resource, summary, remedy, numbers).sure(Confidence::Medium)));
+        }
         let finding = info(diagnosis, resource, summary, "None: the billing mode is the spec's.".to_owned(), numbers);
         let person = format!(
             "If the measured hours are typical, switch it to {name}. What is provisioned must also carry the peaks."

@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{Failure, ShardCount},
+    model::{BillingMode, Failure, ShardCount, StreamMode},
     plan::Step,
 };
 
@@ -49,6 +49,74 @@ pub struct Memory {
     /// Enhanced fan-out: since when it is wanted or not, and moves that were given up.
     #[serde(default)]
     pub fan_out: FanOutMemory,
+    /// Tables with `billingMode: auto`: what their hours used, and when they were switched; by table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub billing: BTreeMap<String, BillingMemory>,
+    /// Switches of the stream's capacity mode.
+    #[serde(default, skip_serializing_if = "StreamModeMemory::is_empty")]
+    pub stream_mode: StreamModeMemory,
+}
+
+/// What the choice of a table's billing mode needs to remember.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BillingMemory {
+    /// The mode last seen.
+    pub mode: Option<BillingMode>,
+    /// Until when the minutes are counted.
+    pub until: Option<Timestamp>,
+    /// What was measured in that mode, oldest first: the last 24 h, at most 25 hours of the clock.
+    pub hours: Vec<BillingHour>,
+    /// Switches of the last 24 h, ours and others', oldest first.
+    pub switches: Vec<BillingSwitch>,
+}
+
+/// One hour of the clock: the measured minutes of a table with all its indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BillingHour {
+    /// When it begins.
+    pub at: Timestamp,
+    /// Minutes of it that were measured, 0-60.
+    pub minutes: u32,
+    /// Write units consumed in them.
+    pub write: f64,
+    /// Read units consumed in them.
+    pub read: f64,
+    /// Write capacity held in them, unit-hours: what was provisioned, or what the sizing would have provisioned.
+    pub held_write: f64,
+    /// Read capacity held in them, unit-hours, likewise.
+    pub held_read: f64,
+    /// A part needed more than the upper bound of its capacity.
+    pub over: bool,
+}
+
+/// A switch of a table's billing mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillingSwitch {
+    /// When it was asked for or noticed.
+    pub at: Timestamp,
+    /// The mode it leads to.
+    pub to: BillingMode,
+}
+
+/// Switches of the stream's capacity mode.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamModeMemory {
+    /// The mode last seen.
+    pub mode: Option<StreamMode>,
+    /// Switches of the last 24 h, ours and others', oldest first.
+    pub switches: Vec<Timestamp>,
+    /// Since when the stream is on demand by our break-glass.
+    pub break_glass_since: Option<Timestamp>,
+}
+
+impl StreamModeMemory {
+    /// Whether there is nothing to be written down.
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the choice of delivery needs to remember. The state of a move is not in here: AWS holds it.
@@ -131,6 +199,8 @@ impl Memory {
             season: Season::default(),
             attempts: BTreeMap::new(),
             fan_out: FanOutMemory::default(),
+            billing: BTreeMap::new(),
+            stream_mode: StreamModeMemory::default(),
         }
     }
 }

@@ -87,11 +87,15 @@ fn name_of(step: &Step) -> &'static str {
         Step::DecreaseRetention { .. } => "DecreaseStreamRetentionPeriod",
         Step::UpdateShardCount { .. } => "UpdateShardCount",
         Step::SplitShard { .. } => "SplitShard",
+        Step::UpdateStreamMode { .. } => "UpdateStreamMode",
         Step::RegisterStreamConsumer { .. } => "RegisterStreamConsumer",
         Step::DeregisterStreamConsumer { .. } => "DeregisterStreamConsumer",
         Step::DeleteStream { .. } => "DeleteStream",
         Step::CreateTable(_) => "CreateTable",
-        Step::UpdateCapacity(_) | Step::CreateIndex { .. } | Step::UpdateTableStream { .. } => "UpdateTable",
+        Step::UpdateCapacity(_)
+        | Step::UpdateBillingMode { .. }
+        | Step::CreateIndex { .. }
+        | Step::UpdateTableStream { .. } => "UpdateTable",
         Step::UpdateDeletionProtection { .. } => "UpdateTable (protection)",
         Step::UpdatePointInTimeRecovery { .. } => "UpdateContinuousBackups",
         Step::UpdateTimeToLive { .. } => "UpdateTimeToLive",
@@ -111,6 +115,7 @@ fn resource_of(step: &Step) -> ResourceId {
         | Step::DecreaseRetention { stream, .. }
         | Step::UpdateShardCount { stream, .. }
         | Step::SplitShard { stream, .. }
+        | Step::UpdateStreamMode { stream, .. }
         | Step::DeleteStream { stream } => ResourceId::Stream(stream.clone()),
         Step::RegisterStreamConsumer { stream, consumer, .. }
         | Step::TagStreamConsumer { stream, consumer, .. }
@@ -118,7 +123,9 @@ fn resource_of(step: &Step) -> ResourceId {
             ResourceId::FanOutConsumer(stream.clone(), consumer.clone())
         }
         Step::CreateTable(new) => ResourceId::Table(new.spec.name.clone()),
-        Step::UpdateCapacity(change) => ResourceId::Table(change.table.clone()),
+        Step::UpdateCapacity(change) | Step::UpdateBillingMode { capacity: change, .. } => {
+            ResourceId::Table(change.table.clone())
+        }
         Step::CreateIndex { table, .. }
         | Step::UpdateTableStream { table, .. }
         | Step::UpdateDeletionProtection { table, .. }

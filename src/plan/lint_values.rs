@@ -10,7 +10,7 @@ use crate::{
     spec::BreakGlass,
 };
 
-use super::{Action, CapacityChange, Input, MappingChange, Step};
+use super::{Action, CapacityChange, Input, MappingChange, Step, lint_modes};
 
 /// Calls of UpdateShardCount per stream in 24 h.
 const CALLS: u32 = 10;
@@ -60,7 +60,7 @@ impl<'a> State<'a> {
             Step::CreateTable(new) => {
                 let spec = self.input.pipeline.tables.iter().find(|spec| spec.name == new.spec.name);
                 let Some(spec) = spec else { return };
-                if spec.billing_mode == BillingMode::OnDemand {
+                if spec.billing_mode.initial() == BillingMode::OnDemand {
                     return;
                 }
                 initial(&spec.write_capacity, new.spec.write_capacity.initial, complain);
@@ -79,6 +79,8 @@ impl<'a> State<'a> {
                 initial(&index.spec.read_capacity, index.spec.read_capacity.initial, complain);
             }
             Step::UpdateCapacity(change) => self.capacity(change, complain),
+            Step::UpdateBillingMode { to, capacity } => lint_modes::billing(self.input, *to, capacity, complain),
+            Step::UpdateStreamMode { to, .. } => lint_modes::stream(self.input, *to, complain),
             // A move copies what the old mapping has, inside the bounds or not.
             Step::CreateMapping(_) | Step::UpdateMapping(_) if action == Action::Replace => {}
             Step::CreateMapping(new) => self.mapping(&new.settings, true, complain),

@@ -4,12 +4,14 @@
 //! moves values into their bounds and never out of them, and stays inside the budgets known to it. [`lint`] checks
 //! the same from the rules, without this room's other code, before anything is called.
 
+mod billing;
 mod capacity;
 pub mod codes;
 mod destroy;
 mod draft;
 pub mod fan_out;
 mod lint;
+mod lint_modes;
 mod lint_moves;
 mod lint_values;
 mod mapping;
@@ -65,6 +67,8 @@ pub struct Input<'a> {
     pub evidence: Option<&'a fan_out::Evidence>,
     /// Moves that were given up, by consumer.
     pub refused_moves: &'a BTreeMap<String, RefusedMove>,
+    /// Since when the stream is on demand by our break-glass; `None`: it is not.
+    pub break_glass_since: Option<Timestamp>,
     /// The present.
     pub now: Timestamp,
 }

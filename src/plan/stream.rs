@@ -81,12 +81,17 @@ fn existing(draft: &mut Draft, input: &Input<'_>, live: &StreamFacts) {
     if !ownership::alive(draft, &id, live.status) {
         return;
     }
-    if live.mode != spec.mode {
-        let word = |mode| if mode == StreamMode::Provisioned { "provisioned" } else { "onDemand" };
+    let by_us = input.break_glass_since.filter(|_| live.mode == StreamMode::OnDemand && live.mode != spec.mode);
+    if let Some(since) = by_us {
+        draft.warnings.push(format!(
+            "{id} is on demand by break-glass since {since}: the daemon brings it back to provisioned after 24 h, once \
+             UpdateShardCount calls are left and its shards carry the load"
+        ));
+    } else if live.mode != spec.mode {
         draft.block(
             &id,
             codes::IMMUTABLE,
-            format!("its mode is {}; the spec says {}", word(live.mode), word(spec.mode)),
+            format!("its mode is {}; the spec says {}", mode_word(live.mode), mode_word(spec.mode)),
             "this version does not switch stream modes: switch it in AWS, or correct streamMode".to_owned(),
         );
         return;
@@ -103,7 +108,12 @@ fn existing(draft: &mut Draft, input: &Input<'_>, live: &StreamFacts) {
     }
     let mut resharding = Work::default();
     extend_retention(input, live, &mut resharding);
-    shards(draft, input, &id, live, &mut resharding);
+    match input.targets.and_then(|targets| targets.mode.as_ref()) {
+        Some(target) if target.value != live.mode => switch(target, live, &mut resharding),
+        // What AWS makes of an on-demand stream's shards is not ours to change.
+        _ if by_us.is_some() => {}
+        _ => shards(draft, input, &id, live, &mut resharding),
+    }
     let scaled = if input.scaling() { std::mem::take(&mut resharding) } else { Work::default() };
     work.append(resharding);
     retention(draft, input, &id, live, &mut work);
@@ -129,6 +139,7 @@ fn cost_after(live: &StreamFacts, work: &Work, input: &Input<'_>) -> UsdPerHour 
     for step in &work.steps {
         match step {
             Step::UpdateShardCount { to, .. } | Step::SplitShard { to, .. } => after.open_shards = *to,
+            Step::UpdateStreamMode { to, .. } => after.mode = *to,
             Step::IncreaseRetention { retention, .. } | Step::DecreaseRetention { retention, .. } => {
                 after.retention = *retention;
             }
@@ -225,6 +236,23 @@ fn split(split: &Target<Split>, live: &StreamFacts, work: &mut Work) {
     let Split { shard, new_hash_key } = split.value.clone();
     let step = Step::SplitShard { stream: live.name.clone(), shard, new_hash_key, to };
     work.step(step, timing::SPLIT_SHARD);
+}
+
+fn mode_word(mode: StreamMode) -> &'static str {
+    if mode == StreamMode::Provisioned { "provisioned" } else { "onDemand" }
+}
+
+/// The other break-glass way, and back.
+fn switch(target: &Target<StreamMode>, live: &StreamFacts, work: &mut Work) {
+    work.field(FieldChange {
+        path: "streamMode".to_owned(),
+        before: Some(mode_word(live.mode).to_owned()),
+        after: Some(mode_word(target.value).to_owned()),
+        owner: Owner::Scaler,
+        reason: target.reason.clone(),
+    });
+    let step = Step::UpdateStreamMode { stream: live.name.clone(), to: target.value };
+    work.step(step, timing::UPDATE_STREAM_MODE);
 }
 
 fn shards(draft: &mut Draft, input: &Input<'_>, id: &ResourceId, live: &StreamFacts, work: &mut Work) {

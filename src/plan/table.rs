@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use crate::{
     cost,
     model::{BillingMode, ResourceId, TableFacts, UsdPerHour},
-    spec::{GlobalIndexSpec, TableSpec},
+    spec::{Billing, GlobalIndexSpec, TableSpec},
 };
 
 use super::{
-    Action, Input, NewIndex, NewTable, Risk, Step, capacity, codes,
+    Action, Input, NewIndex, NewTable, Risk, Step, billing, capacity, codes,
     draft::{Draft, Work, new_field, spec_field},
     ownership, timing,
 };
@@ -28,14 +28,15 @@ fn create(draft: &mut Draft, input: &Input<'_>, spec: &TableSpec) {
     if let Some(key) = &spec.sort_key {
         work.field(new_field("sortKey", key));
     }
-    if spec.billing_mode == BillingMode::Provisioned {
+    let billing = spec.billing_mode.initial();
+    if billing == BillingMode::Provisioned {
         work.field(new_field("writeCapacity", spec.write_capacity.initial));
         work.field(new_field("readCapacity", spec.read_capacity.initial));
     } else {
         work.field(new_field("billingMode", "onDemand"));
     }
     for index in &spec.global_secondary_indexes {
-        work.field(index_field(index, spec.billing_mode));
+        work.field(index_field(index, billing));
     }
     for index in &spec.local_secondary_indexes {
         work.field(new_field(&format!("localSecondaryIndexes.{}", index.name), &index.sort_key));
@@ -92,7 +93,11 @@ fn existing(draft: &mut Draft, input: &Input<'_>, spec: &TableSpec, live: &Table
         work.step(step, timing::SETTING);
     }
     let mut throughput = Work::default();
-    if same_billing(draft, &id, spec, live) && live.billing_mode == BillingMode::Provisioned {
+    let targets = input.targets.and_then(|targets| targets.tables.get(&spec.name));
+    let switch = targets.filter(|_| spec.billing_mode == Billing::Auto).and_then(|targets| targets.billing.as_ref());
+    if let Some(target) = switch.filter(|target| target.value != live.billing_mode) {
+        billing::switch(input, live, target, targets, &mut throughput);
+    } else if same_billing(draft, &id, spec, live) && live.billing_mode == BillingMode::Provisioned {
         capacity::plan(draft, input, spec, live, &mut throughput);
     }
     // The daemon acts on Scale alone, so what the scaler wants stands by itself; and a table that is not ours yet
@@ -133,15 +138,21 @@ fn same_keys(draft: &mut Draft, id: &ResourceId, spec: &TableSpec, live: &TableF
 }
 
 fn same_billing(draft: &mut Draft, id: &ResourceId, spec: &TableSpec, live: &TableFacts) -> bool {
-    if spec.billing_mode == live.billing_mode {
+    let word = billing::word(live.billing_mode);
+    if spec.billing_mode == Billing::Auto {
+        // Either mode is right: what exists is kept until the sizing says otherwise.
+        draft.owned_by_scaler.push(format!("{id} billingMode = {word}, auto"));
         return true;
     }
-    let word = |mode| if mode == BillingMode::Provisioned { "provisioned" } else { "onDemand" };
+    let wanted = spec.billing_mode.initial();
+    if wanted == live.billing_mode {
+        return true;
+    }
     draft.block(
         id,
         codes::IMMUTABLE,
-        format!("its billing mode is {}; the spec says {}", word(live.billing_mode), word(spec.billing_mode)),
-        "this version does not switch billing modes: switch it in AWS, or correct billingMode".to_owned(),
+        format!("its billing mode is {word}; the spec says {}", billing::word(wanted)),
+        "only `billingMode: auto` is switched by this version: switch it in AWS, or correct billingMode".to_owned(),
     );
     false
 }

@@ -21,6 +21,10 @@ pub const CREATE_TABLE: SignedDuration = SignedDuration::from_secs(20);
 pub const DELETE_TABLE: SignedDuration = SignedDuration::from_secs(30);
 /// UpdateTable, throughput: seconds on small tables, minutes on large ones.
 pub const UPDATE_CAPACITY: SignedDuration = SignedDuration::from_secs(30);
+/// UpdateTable, another billing mode: public probes saw 129 to 172 s to on-demand and 60 to 98 s back.
+pub const UPDATE_BILLING_MODE: SignedDuration = SignedDuration::from_secs(150);
+/// UpdateStreamMode: as a reshard of few shards (assumption; AWS names no figure).
+pub const UPDATE_STREAM_MODE: SignedDuration = SignedDuration::from_secs(60);
 /// UpdateTable, a new index with its backfill: 7 to 16 minutes even on small tables.
 pub const CREATE_INDEX: SignedDuration = SignedDuration::from_mins(10);
 /// Creating, changing or deleting a mapping (Lambda developer guide: up to 90 s, sometimes minutes).

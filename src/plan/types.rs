@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{BatchSize, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount, UsdPerHour},
+    model::{
+        BatchSize, BillingMode, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount, StreamMode,
+        UsdPerHour,
+    },
     spec::{GlobalIndexSpec, StartingPosition},
 };
 
@@ -203,6 +206,8 @@ pub enum Step {
     TagStreamConsumer { stream: String, consumer: String, arn: String, tags: BTreeMap<String, String> },
     /// kinesis:DeregisterStreamConsumer.
     DeregisterStreamConsumer { stream: String, consumer: String, arn: String },
+    /// kinesis:UpdateStreamMode. Break-glass, and back.
+    UpdateStreamMode { stream: String, to: StreamMode },
     /// kinesis:DeleteStream.
     DeleteStream { stream: String },
     /// dynamodb:CreateTable with indexes and tags.
@@ -210,6 +215,8 @@ pub enum Step {
     /// dynamodb:UpdateTable, throughput of the table and of indexes. Numbers that do not change are sent as they
     /// are re-read just before the call.
     UpdateCapacity(CapacityChange),
+    /// dynamodb:UpdateTable, billing mode; to provisioned with the throughput of the table and of every index.
+    UpdateBillingMode { to: BillingMode, capacity: CapacityChange },
     /// dynamodb:UpdateTable, one index created.
     CreateIndex { table: String, index: NewIndex },
     /// dynamodb:UpdateTable, stream switched on or off.

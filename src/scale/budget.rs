@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cost::{self, PriceSheet},
     memory::{Memory, Spent},
-    model::{Bounds, CapacityUnits, Facts, ResourceId, ShardCount},
+    model::{Bounds, CapacityUnits, Facts, ResourceId, ShardCount, StreamMode},
     spec::Pipeline,
 };
 
@@ -57,13 +57,16 @@ fn next_month(now: Timestamp) -> Timestamp {
     next.map_or(now, |at| at.timestamp())
 }
 
-/// Takes out of the targets what the month's budget does not pay for.
+/// Takes out of the targets what the month's budget does not pay for. A table's billing mode is chosen because it is
+/// cheaper, so it is left alone; `volume` is what a stream on demand would cost for its load, dollars an hour.
+#[expect(clippy::too_many_arguments, reason = "what a budget is kept from, passed on once")]
 pub(super) fn keep(
     pipeline: &Pipeline,
     facts: &Facts,
     prices: &PriceSheet,
     memory: &mut Memory,
     changed_before: &BTreeMap<String, Timestamp>,
+    volume: f64,
     sizing: &mut Sizing,
     now: Timestamp,
 ) {
@@ -73,7 +76,9 @@ pub(super) fn keep(
     let floor = cost::of_targets(facts, &at_lower_bounds(pipeline, facts), prices).0.min(rate);
     let until = next_month(now);
     let left = budget - spent - floor * until.duration_since(now).as_secs_f64() / 3600.0;
-    let after = cost::of_targets(facts, &sizing.targets, prices).0;
+    let mut paid = sizing.targets.clone();
+    paid.tables.retain(|_, table| table.billing.is_none());
+    let after = cost::of_targets(facts, &paid, prices).0 + volume;
     if after <= rate || (after - floor) * PAID_FOR_HOURS <= left {
         return;
     }
@@ -97,11 +102,12 @@ fn take_raises(facts: &Facts, targets: &mut Targets) -> Vec<(ResourceId, String)
     let mut taken = Vec::new();
     if let Some(stream) = &facts.stream {
         let raised = targets.shards.take_if(|target| target.value > stream.open_shards).is_some();
-        if targets.split.take().is_some() || raised {
+        let switched = targets.mode.take_if(|target| target.value == StreamMode::OnDemand).is_some();
+        if targets.split.take().is_some() || raised || switched {
             taken.push((ResourceId::Stream(stream.name.clone()), SHARDS.to_owned()));
         }
     }
-    for (name, table) in &mut targets.tables {
+    for (name, table) in targets.tables.iter_mut().filter(|(_, table)| table.billing.is_none()) {
         let Some(live) = facts.tables.get(name) else { continue };
         let mut take = |id: ResourceId, target: &mut CapacityTarget, write: CapacityUnits, read: CapacityUnits| {
             for (side, slot, live) in [(Side::Write, &mut target.write, write), (Side::Read, &mut target.read, read)] {
@@ -132,7 +138,10 @@ fn at_lower_bounds(pipeline: &Pipeline, facts: &Facts) -> Targets {
     let tables = pipeline.tables.iter().filter(|table| facts.tables.contains_key(&table.name)).map(|table| {
         let indexes = table.global_secondary_indexes.iter();
         let indexes = indexes.map(|it| (it.name.clone(), capacity(it.write_capacity, it.read_capacity))).collect();
-        (table.name.clone(), TableTargets { table: capacity(table.write_capacity, table.read_capacity), indexes })
+        (
+            table.name.clone(),
+            TableTargets { billing: None, table: capacity(table.write_capacity, table.read_capacity), indexes },
+        )
     });
     let shards: Target<ShardCount> = least(pipeline.stream.shards.min);
     Targets { shards: Some(shards), tables: tables.collect(), ..Targets::default() }

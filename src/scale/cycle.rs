@@ -9,17 +9,17 @@ use crate::{
     diagnose::{self, ConsumerLoad, Finding, StreamLoad},
     memory::Memory,
     model::{
-        BillingMode, CapacityUnits, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount, Signals,
-        StreamFacts,
+        BillingMode, CapacityFacts, CapacityUnits, Facts, MappingFacts, ParallelizationFactor, ResourceId, ShardCount,
+        Signals, StreamFacts,
     },
-    spec::{ConsumerSpec, Pipeline, ScalingPolicy},
+    spec::{Billing, ConsumerSpec, Pipeline, ScalingPolicy},
 };
 
 use super::{
-    Sizing, Target, Targets,
+    Sizing, Target, Targets, billing,
     consumers::{self, ConsumerDemand, ConsumerInputs},
     guards::{Frozen, hold},
-    model::{SinkInputs, invocations_per_second},
+    model::{Side, SinkInputs, invocations_per_second},
     sinks::{self, Room, Sink},
 };
 
@@ -141,20 +141,31 @@ pub(super) fn collect_sinks<'a>(
     facts: &'a Facts,
     signals: &Signals,
     memory: &Memory,
+    now: Timestamp,
 ) -> Vec<Sink<'a>> {
     let mut sinks = Vec::new();
     for table in &pipeline.tables {
-        let Some(live) = facts.tables.get(&table.name).filter(|live| live.billing_mode == BillingMode::Provisioned)
-        else {
+        let Some(live) = facts.tables.get(&table.name) else { continue };
+        let on_demand = live.billing_mode == BillingMode::OnDemand;
+        if on_demand && table.billing_mode != Billing::Auto {
             continue;
-        };
+        }
         let measured = signals.tables.get(&table.name);
-        let mut add = |resource: ResourceId, capacity, write_bounds, read_bounds, load| {
-            let (write_model, read_model) = sinks::models(memory.sink_samples.get(&resource.to_string()));
+        let mut add = |resource: ResourceId, live_capacity: &CapacityFacts, write_bounds, read_bounds, load| {
+            let samples = memory.sink_samples.get(&resource.to_string());
+            let (write_model, read_model) = sinks::models(samples);
+            let mut capacity = *live_capacity;
+            if on_demand {
+                let samples = samples.map_or(&[][..], Vec::as_slice);
+                let most = live.on_demand_maximum_write.map(CapacityUnits);
+                capacity.write = billing::at_once(samples, Side::Write, most, now);
+                capacity.read = billing::at_once(samples, Side::Read, None, now);
+            }
             sinks.push(Sink {
                 resource,
                 table: &table.name,
                 capacity,
+                on_demand,
                 write_bounds,
                 read_bounds,
                 load,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Sizing, budget, fan_out::deliver, guards, size};
+use super::{Sizing, billing, break_glass, budget, fan_out::deliver, guards, size};
 use crate::{
     cost::PriceSheet,
     diagnose::{Finding, diagnose},
@@ -26,7 +26,9 @@ pub fn decide(
     let changed_before = memory.last_change.clone();
     let mut sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
     deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
-    budget::keep(pipeline, facts, prices, memory, &changed_before, &mut sizing, now);
+    billing::choose(pipeline, policy, facts, signals, prices, memory, now, &mut sizing);
+    let volume = break_glass::price(pipeline, facts, signals, prices, &mut sizing.targets);
+    budget::keep(pipeline, facts, prices, memory, &changed_before, volume, &mut sizing, now);
     (findings, sizing)
 }
 

@@ -62,6 +62,11 @@ pub(super) fn notice_lateness(memory: &mut Memory, policy: &ScalingPolicy, signa
     memory.newest_minute = Some(newest);
 }
 
+/// The highest recommendation of a covered window.
+pub(super) fn highest(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+    range(memory, field, window, now).map(|(_, most)| most)
+}
+
 /// What a field may be lowered to: the highest recommendation of the window, but not while it is still falling.
 /// Operations are scarce: one to the bottom is better than two on the way.
 pub(super) fn lower_to(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {

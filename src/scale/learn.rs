@@ -12,7 +12,7 @@ use crate::{
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
 };
 
-use super::{forecast, guards};
+use super::{billing, forecast, guards};
 
 /// Minutes of traffic kept per sink.
 const ACTIVE_SAMPLES: usize = 60;
@@ -56,6 +56,7 @@ pub fn learn(
         consumer_load(pipeline, policy, signals, consumer)
             .is_some_and(|load| load.age_seconds <= f64::from(policy.drained_age_seconds))
     });
+    billing::learn(memory, pipeline, policy, facts, signals, now);
     memory.drained_since = if drained { memory.drained_since.or(Some(now)) } else { None };
 }
 

@@ -6,6 +6,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::break_glass;
 use crate::{
     memory::{LedgerEntry, LedgerEntryKind, Memory, ReshardLedger, StreamSeen},
     model::{ErrorClass, Facts, Failure, LifecycleStatus, ShardCount, StreamFacts, TAG_RESHARDS},
@@ -18,10 +19,10 @@ pub const MAX_RESHARDS_PER_DAY: u32 = 10;
 pub const COLD_LEDGER_TAG: &str = "none";
 
 /// A pending reshard that AWS never started is given up after this long.
-const PENDING_FOR: SignedDuration = SignedDuration::from_mins(10);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const PENDING_FOR: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Slack against clocks that differ from AWS's: an entry counts a minute longer than AWS counts it.
-const SLACK: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const SLACK: SignedDuration = SignedDuration::from_mins(1);
 const BASE: u32 = 36;
 /// 2020-01-01 in minutes since the epoch: an older stamp was not written by us.
 const EARLIEST_STAMP: i64 = 26_297_280;
@@ -100,6 +101,7 @@ pub fn remember(memory: &mut Memory, policy: &ScalingPolicy, facts: &Facts, now:
     // A stream that is being created has no shards yet: their appearance is nobody's reshard.
     let settled = |stream: &&StreamFacts| stream.status != LifecycleStatus::Creating;
     let Some(stream) = facts.stream.as_ref().filter(settled) else { return };
+    break_glass::remember(&mut memory.stream_mode, stream, now);
     match memory.stream_seen.take() {
         None => {
             first_sight(memory, policy, stream, now);
@@ -132,7 +134,9 @@ fn again(memory: &mut Memory, mut seen: StreamSeen, stream: &StreamFacts, now: T
     seen.at = now;
     if stream.open_shards != seen.open_shards {
         // A reshard of ours may end short of its target; any other count is somebody else's doing.
-        if seen.pending_target != Some(stream.open_shards) {
+        // While our break-glass has the stream on demand, AWS splits and merges without a call.
+        let by_aws = memory.stream_mode.break_glass_since.is_some();
+        if seen.pending_target != Some(stream.open_shards) && !by_aws {
             memory.reshards.entries.push(LedgerEntry { at: now, kind: LedgerEntryKind::Foreign });
         }
         memory.last_change.insert(super::guards::SHARDS.to_owned(), now);

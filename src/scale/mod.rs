@@ -1,11 +1,12 @@
 //! Estimators, joint sizing, quota ledger, guards → [`Targets`], with every formula term kept. Pure.
 //!
 //! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
-//! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`), what the month's budget
-//! pays for. What always holds: a target is inside the spec's bounds; a shard target is at most double and at least half
+//! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`), how `auto` tables are
+//! billed (`billing`), what the month's budget pays for. What always holds: a target is inside the spec's bounds; a shard target is at most double and at least half
 //! of the live count; nothing is lowered on missing signals, with a backlog, or against a budget; nothing that writes to
 //! a table is raised before the table.
 
+mod billing;
 mod break_glass;
 mod budget;
 mod consumers;
@@ -23,6 +24,8 @@ mod size;
 mod stream;
 mod targets;
 
+pub use billing::{MAX_ON_DEMAND_SWITCHES_PER_DAY, note_billing, note_billing_refused};
+pub use break_glass::{MAX_MODE_SWITCHES_PER_DAY, note_stream_mode, note_stream_mode_refused};
 pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
@@ -32,6 +35,8 @@ pub use ledger::{
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};
 
+#[cfg(test)]
+mod billing_tests;
 #[cfg(test)]
 mod budget_tests;
 #[cfg(test)]

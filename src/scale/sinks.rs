@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Hold, Target, Term,
+    Hold, Target, Term, billing,
     guards::{self, Frozen, hold},
     model::{DemandModel, Side, SinkInputs},
 };
@@ -39,7 +39,10 @@ pub(super) enum Room {
 pub(super) struct Sink<'a> {
     pub(super) resource: ResourceId,
     pub(super) table: &'a str,
-    pub(super) capacity: &'a CapacityFacts,
+    /// What is provisioned; on demand what AWS serves at once.
+    pub(super) capacity: CapacityFacts,
+    /// AWS sizes it: nothing is set.
+    pub(super) on_demand: bool,
     pub(super) write_bounds: Bounds<CapacityUnits>,
     pub(super) read_bounds: Bounds<CapacityUnits>,
     pub(super) load: Option<SinkLoad>,
@@ -56,8 +59,10 @@ impl Sink<'_> {
         match room {
             // One whose metrics are missing may throttle.
             Room::Live => {
-                self.settled && self.load.is_some() && self.holds(inputs, self.capacity.write, self.capacity.read)
+                let known = self.load.is_some() || self.on_demand;
+                self.settled && known && self.holds(inputs, self.capacity.write, self.capacity.read)
             }
+            Room::Bound if self.on_demand => self.holds(inputs, billing::MOST_UNITS, billing::MOST_UNITS),
             Room::Bound => self.holds(inputs, self.write_bounds.max, self.read_bounds.max),
         }
     }
@@ -84,7 +89,7 @@ impl Sink<'_> {
 
     /// Whether it is short and at its upper bound.
     pub(super) fn limited(&self) -> bool {
-        self.throttled() && self.capacity.write >= self.write_bounds.max
+        self.throttled() && (self.on_demand || self.capacity.write >= self.write_bounds.max)
     }
 }
 
@@ -166,6 +171,24 @@ fn need(
 /// Key of a side of a sink in the memory's windows.
 pub(super) fn field(resource: &ResourceId, side: Side) -> String {
     format!("{resource} {}", if side == Side::Write { "writeCapacity" } else { "readCapacity" })
+}
+
+/// Notes what an on-demand sink would need if it were provisioned.
+pub(super) fn watch(
+    policy: &ScalingPolicy,
+    sink: &Sink<'_>,
+    steady: &[SinkInputs],
+    memory: &mut Memory,
+    now: Timestamp,
+    terms: &mut Vec<Term>,
+) {
+    let keep = SignedDuration::from_secs(i64::from(policy.write_stabilization_seconds));
+    for side in [Side::Write, Side::Read] {
+        let known = sink.load.as_ref().and_then(|_| need(policy, sink, side, steady, None, terms));
+        if let Some(need) = known {
+            guards::recommend(memory, &field(&sink.resource, side), need.value.get() as f64, keep, now);
+        }
+    }
 }
 
 /// What the two sides of a sink should be now.
@@ -262,6 +285,6 @@ fn lowering_held(
         return Some(hold(&sink.resource, "scale-in", reason, until));
     }
     let used = sink.capacity.decreases_today;
-    (!guards::decrease_allowed(policy, sink.capacity, now))
+    (!guards::decrease_allowed(policy, &sink.capacity, now))
         .then(|| hold(&sink.resource, "quota", format!("{used} decreases today; the next is kept for later"), None))
 }

@@ -40,7 +40,7 @@ pub fn size(
         sizing.holds.push(hold(&id, "blind", "the incoming load is missing or stale".to_owned(), None));
         return sizing;
     };
-    let sinks = cycle::collect_sinks(pipeline, facts, signals, memory);
+    let sinks = cycle::collect_sinks(pipeline, facts, signals, memory, now);
     let forecast = forecast::expected(pipeline, policy, &load, live.open_shards, memory, now);
     let hot = |it: &Finding| it.diagnosis == Diagnosis::HotShard && matches!(it.resource, ResourceId::Stream(_));
     let hot = findings.iter().any(hot);
@@ -90,17 +90,21 @@ pub fn size(
 const SEEN: f64 = 0.5;
 
 /// Why something is not done now.
-struct Refusal {
-    guard: &'static str,
-    reason: String,
-    until: Option<Timestamp>,
+pub(super) struct Refusal {
+    pub(super) guard: &'static str,
+    pub(super) reason: String,
+    pub(super) until: Option<Timestamp>,
 }
 
-fn refuse<T>(guard: &'static str, reason: impl Into<String>) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(guard: &'static str, reason: impl Into<String>) -> Result<T, Refusal> {
     refuse_until(guard, reason, None)
 }
 
-fn refuse_until<T>(guard: &'static str, reason: impl Into<String>, until: Option<Timestamp>) -> Result<T, Refusal> {
+pub(super) fn refuse_until<T>(
+    guard: &'static str,
+    reason: impl Into<String>,
+    until: Option<Timestamp>,
+) -> Result<T, Refusal> {
     Err(Refusal { guard, reason: reason.into(), until })
 }
 
@@ -138,6 +142,10 @@ impl Cycle<'_> {
         for sink in &self.sinks {
             let inputs = self.inputs(sink.table, wanted);
             let (terms, holds) = (&mut sizing.terms, &mut sizing.holds);
+            if sink.on_demand {
+                sinks::watch(self.policy, sink, &inputs, memory, self.now, terms);
+                continue;
+            }
             decided
                 .push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds)));
         }
@@ -283,11 +291,15 @@ impl Cycle<'_> {
         let window = SignedDuration::from_secs(i64::from(self.policy.shard_stabilization_seconds));
         guards::recommend(memory, SHARDS, f64::from(demand.wanted.get()), window, self.now);
         let live = self.stream.open_shards;
-        if self.stream.mode == StreamMode::OnDemand || demand.wanted == live {
+        if self.stream.mode == StreamMode::OnDemand {
+            return self.leave_on_demand(lowered, memory, sizing);
+        }
+        let stuck = break_glass::stuck(self, live);
+        if demand.wanted == live && !stuck {
             return;
         }
         let decided = self.may_reshard(memory).and_then(|()| {
-            if demand.wanted > live {
+            if demand.wanted > live || stuck {
                 self.raise_shards(demand, wanted, memory, &sizing.targets)
             } else {
                 self.lower_shards(demand, lowered, memory)
@@ -303,6 +315,9 @@ impl Cycle<'_> {
                 if refusal.guard == "quota" && self.load.rejecting {
                     let bound = stream::shard_bound(self.pipeline);
                     sizing.targets.split = break_glass::split(self.pipeline, self.stream, demand, bound);
+                    if sizing.targets.split.is_none() {
+                        sizing.targets.mode = break_glass::on_demand(self, demand, memory);
+                    }
                 }
                 let id = ResourceId::Stream(self.stream.name.clone());
                 sizing.holds.push(hold(&id, refusal.guard, refusal.reason, refusal.until));
@@ -310,7 +325,7 @@ impl Cycle<'_> {
         }
     }
 
-    fn may_reshard(&self, memory: &Memory) -> Result<(), Refusal> {
+    pub(super) fn may_reshard(&self, memory: &Memory) -> Result<(), Refusal> {
         if self.stream.status != LifecycleStatus::Active {
             return refuse("in-transition", format!("the stream is {:?}", self.stream.status));
         }

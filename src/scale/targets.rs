@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     diagnose::Way,
-    model::{BatchSize, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount},
+    model::{BatchSize, BillingMode, CapacityUnits, Hours, ParallelizationFactor, ResourceId, ShardCount, StreamMode},
 };
 
 /// One wanted value and the sentence that explains it.
@@ -28,6 +28,9 @@ pub struct Targets {
     /// One shard to be split, when UpdateShardCount is used up.
     #[serde(default)]
     pub split: Option<Target<Split>>,
+    /// The stream's capacity mode: break-glass when UpdateShardCount is used up, and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Target<StreamMode>>,
     /// A longer retention, before records are lost.
     #[serde(default)]
     pub retention: Option<Target<Hours>>,
@@ -64,6 +67,9 @@ pub struct ConsumerTargets {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TableTargets {
+    /// Another billing mode, of a table with `billingMode: auto`. To provisioned, the capacities are those it begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billing: Option<Target<BillingMode>>,
     /// The table's own.
     pub table: CapacityTarget,
     /// By index name.

@@ -15,9 +15,9 @@ use crate::document::yaml;
 pub use crate::document::{Problem, problem, render_problems};
 pub use calendar::{Begins, Freeze, ScheduledLoad, Window};
 pub use pipeline::{
-    AdoptionPolicy, BreakGlass, ConsumerSpec, DeletionPolicy, Delivery, Encryption, ExternalConsumer, GlobalIndexSpec,
-    KeyAttribute, LocalIndexSpec, Management, Objectives, Pipeline, Projection, ScalingSpec, StartingPosition,
-    StreamSpec, TableSpec,
+    AdoptionPolicy, Billing, BreakGlass, ConsumerSpec, DeletionPolicy, Delivery, Encryption, ExternalConsumer,
+    GlobalIndexSpec, KeyAttribute, LocalIndexSpec, Management, Objectives, Pipeline, Projection, ScalingSpec,
+    StartingPosition, StreamSpec, TableSpec,
 };
 pub use policy::ScalingPolicy;
 

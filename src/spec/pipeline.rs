@@ -213,7 +213,7 @@ pub struct TableSpec {
     /// Table name.
     pub name: String,
     /// Billing mode.
-    pub billing_mode: BillingMode,
+    pub billing_mode: Billing,
     /// Partition key.
     pub partition_key: KeyAttribute,
     /// Sort key.
@@ -238,6 +238,34 @@ pub struct TableSpec {
     pub adoption_policy: AdoptionPolicy,
     /// On `destroy`.
     pub deletion_policy: DeletionPolicy,
+}
+
+/// How a table is paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Billing {
+    /// Always provisioned.
+    Provisioned,
+    /// Always on demand.
+    OnDemand,
+    /// The cheaper one, from what was measured.
+    Auto,
+}
+
+impl Billing {
+    /// The mode that a new table begins in: what exists is kept by `auto`, what does not begins provisioned.
+    pub fn initial(self) -> BillingMode {
+        if self == Self::OnDemand { BillingMode::OnDemand } else { BillingMode::Provisioned }
+    }
+}
+
+impl From<BillingMode> for Billing {
+    fn from(mode: BillingMode) -> Self {
+        match mode {
+            BillingMode::Provisioned => Self::Provisioned,
+            BillingMode::OnDemand => Self::OnDemand,
+        }
+    }
 }
 
 /// A global secondary index.
@@ -322,4 +350,6 @@ impl Default for ScalingSpec {
 pub enum BreakGlass {
     /// SplitShard, one shard a pass: it is not counted with UpdateShardCount.
     SplitShard,
+    /// UpdateStreamMode to on-demand, and back once a day has passed and the load fits.
+    OnDemand,
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use alleycat_operator::model::{BatchSize, BillingMode, CapacityUnits, Hours, ParallelizationFactor, ShardCount};
-use alleycat_operator::spec::{self, Management, Pipeline, Projection, StartingPosition};
+use alleycat_operator::spec::{self, Billing, BreakGlass, Management, Pipeline, Projection, StartingPosition};
 use proptest::prelude::*;
 
 const ALLEYCAT: &str = include_str!("../../examples/alleycat.yaml");
@@ -50,7 +50,7 @@ fn the_alleycat_example_carries_the_templates_settings() {
     }
     assert_eq!(pipeline.external_consumers[0].kind, "firehose");
     let table = &pipeline.tables[0];
-    assert_eq!((table.billing_mode, table.partition_key.to_string().as_str()), (BillingMode::Provisioned, "PK:S"));
+    assert_eq!((table.billing_mode, table.partition_key.to_string().as_str()), (Billing::Provisioned, "PK:S"));
     assert_eq!((table.write_capacity.initial, table.write_capacity.max), (CapacityUnits(20), CapacityUnits(4000)));
     assert_eq!((table.read_capacity.initial, table.read_capacity.max), (CapacityUnits(20), CapacityUnits(400)));
     let index = &table.global_secondary_indexes[0];
@@ -152,11 +152,23 @@ fn on_demand_tables_have_no_capacity() {
     let source =
         minimal("      writeCapacity: {min: 5, max: 200}\n      readCapacity: 5\n", "      billingMode: onDemand\n");
     let table = parse(&source).tables.remove(0);
-    assert_eq!((table.billing_mode, table.write_capacity.max), (BillingMode::OnDemand, CapacityUnits(0)));
+    assert_eq!((table.billing_mode, table.write_capacity.max), (Billing::OnDemand, CapacityUnits(0)));
     assert_eq!(
         codes(&minimal("readCapacity: 5", "readCapacity: 5\n      billingMode: onDemand")),
         ["AC0122", "AC0122"]
     );
+}
+
+#[test]
+fn an_auto_table_has_bounds_and_begins_provisioned() {
+    let table = parse(&minimal("readCapacity: 5", "readCapacity: 5\n      billingMode: auto")).tables.remove(0);
+    assert_eq!((table.billing_mode, table.write_capacity.max), (Billing::Auto, CapacityUnits(200)));
+    assert_eq!(table.billing_mode.initial(), BillingMode::Provisioned);
+    let without =
+        minimal("      writeCapacity: {min: 5, max: 200}\n      readCapacity: 5\n", "      billingMode: auto\n");
+    assert_eq!(codes(&without), ["AC0105", "AC0105"]);
+    let both = parse(&minimal("  tables:", "  scaling: {breakGlass: [splitShard, onDemand]}\n  tables:"));
+    assert_eq!(both.scaling.break_glass, [BreakGlass::SplitShard, BreakGlass::OnDemand]);
 }
 
 /// Each wrong file and the text a person sees. Reviewed by eye; `cargo insta review` after a change.
@@ -171,7 +183,7 @@ fn wrong_specs_are_explained() {
         ("consumer_ranges", minimal("      writesTo", "      maximumRecordAge: 30s\n      maximumBatchingWindow: 10m\n      maximumRetryAttempts: 10001\n      batchSize: 0\n      parallelizationFactor: 11\n      tumblingWindow: 15\n      writesTo")),
         ("starting_position", minimal("      writesTo", "      startingPosition: AT_TIMESTAMP\n      writesTo").replace("  tables:", "    - {name: b, function: count-clicks, startingPosition: LATEST, startingPositionTimestamp: \"2026-01-31T12:00:00Z\"}\n  tables:")),
         ("not_concurrency_safe", minimal("      writesTo", "      concurrencySafe: false\n      parallelizationFactor: {min: 2, max: 4}\n      writesTo").replace("{min: 1, max: 4}", "{min: 2, max: 4}")),
-        ("not_supported", minimal("    shards: {min: 1, max: 4}", "    shards: 1\n    streamMode: onDemand\n    encryption: awsManaged\n    shardLevelMetrics: [ALL]").replace("      readCapacity: 5\n", "      readCapacity: 5\n      billingMode: auto\n")),
+        ("not_supported", minimal("    shards: {min: 1, max: 4}", "    shards: 1\n    streamMode: onDemand\n    encryption: awsManaged\n    shardLevelMetrics: [ALL]")),
         ("scaling", minimal("  tables:", "  scaling:\n    schedule:\n      - {name: noon, duration: 1h}\n      - {name: race, at: yesterday, duration: 30s, expect: {recordsPerSecond: 0}}\n      - {name: race, cron: \"50 7 * *\", duration: 1h, expect: {}}\n    freeze:\n      - {cron: \"50 27 * * SAT\", timezone: Europe/Atlantis, duration: 1h, directions: [sideways]}\n      - {cron: \"50 27 * * SAT\", at: 2026-03-02T08:00:00Z, duration: 1h}\n    breakGlass: [splitShards]\n  tables:")),
         ("read_twice", minimal("      writesTo", "      delivery: enhancedFanOut\n      writesTo")),
         ("keys", minimal("partitionKey: page:S", "partitionKey: page:X\n      globalSecondaryIndexes:\n        - {name: by_day, partitionKey: \"day:N\", sortKey: \"day:S\", projection: INCLUDE, writeCapacity: 1, readCapacity: 1}\n      localSecondaryIndexes:\n        - {name: by_day, sortKey: \"day:S\"}")),

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
         AttributeDefinition, BillingMode as SdkBilling, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
         GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection as SdkProjection,
         ProjectionType, ProvisionedThroughput, ScalarAttributeType, StreamSpecification, StreamViewType, Tag,
+        UpdateGlobalSecondaryIndexAction,
     },
 };
 
@@ -24,7 +25,7 @@ pub(super) fn create_table(
     new: &NewTable,
 ) -> Result<CreateTableFluentBuilder, BuildError> {
     let spec = &new.spec;
-    let provisioned = spec.billing_mode == BillingMode::Provisioned;
+    let provisioned = spec.billing_mode.initial() == BillingMode::Provisioned;
     request = request
         .table_name(&spec.name)
         .set_key_schema(Some(key_schema(&spec.partition_key, spec.sort_key.as_ref())?))
@@ -92,6 +93,17 @@ pub(super) fn stream(view_type: Option<&str>) -> Result<StreamSpecification, Bui
 pub(super) fn throughput(read: CapacityUnits, write: CapacityUnits) -> Result<ProvisionedThroughput, BuildError> {
     let units = |value: CapacityUnits| i64::try_from(value.get()).unwrap_or(i64::MAX);
     ProvisionedThroughput::builder().read_capacity_units(units(read)).write_capacity_units(units(write)).build()
+}
+
+/// New throughput of one index, as a part of UpdateTable.
+pub(super) fn index_throughput(
+    name: &str,
+    read: CapacityUnits,
+    write: CapacityUnits,
+) -> Result<GlobalSecondaryIndexUpdate, BuildError> {
+    let action = UpdateGlobalSecondaryIndexAction::builder();
+    let action = action.index_name(name).provisioned_throughput(throughput(read, write)?).build()?;
+    Ok(GlobalSecondaryIndexUpdate::builder().update(action).build())
 }
 
 fn index_keys(index: &GlobalIndexSpec) -> impl Iterator<Item = &KeyAttribute> {

@@ -71,6 +71,7 @@ impl World {
             policy: &policy,
             evidence: Some(&self.evidence),
             refused_moves: &self.refused,
+            break_glass_since: None,
             now: self.now,
         };
         let plan = make_plan(&input);

@@ -29,7 +29,7 @@ pub(super) fn read(reader: &mut Reader, spec: &Object<'_>) -> Option<ScalingSpec
         Some(loads)
     });
     let freeze = reader.or(&object, "freeze", standard.freeze, |reader, field| reader.each(field, freeze));
-    let words = [("splitShard", BreakGlass::SplitShard)];
+    let words = [("splitShard", BreakGlass::SplitShard), ("onDemand", BreakGlass::OnDemand)];
     let break_glass = reader.or(&object, "breakGlass", standard.break_glass, |reader, field| {
         reader.each(field, |reader, item| reader.word(item, &words))
     });

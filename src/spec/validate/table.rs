@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{ADOPTION, DELETION, unique};
-use crate::model::{BillingMode, Bounds, CapacityUnits};
+use crate::model::{Bounds, CapacityUnits};
 use crate::spec::pipeline::{
-    AdoptionPolicy, DeletionPolicy, GlobalIndexSpec, KeyAttribute, LocalIndexSpec, Projection, TableSpec,
+    AdoptionPolicy, Billing, DeletionPolicy, GlobalIndexSpec, KeyAttribute, LocalIndexSpec, Projection, TableSpec,
 };
 use crate::spec::problem::{self, quoted};
 use crate::spec::reader::{Field, Object, Optional, Reader};
@@ -104,16 +104,9 @@ fn resource_name(
     Some(name)
 }
 
-fn billing_mode(reader: &mut Reader, object: &Object<'_>) -> Option<BillingMode> {
-    let words =
-        [("provisioned", Some(BillingMode::Provisioned)), ("onDemand", Some(BillingMode::OnDemand)), ("auto", None)];
-    let mode = reader.or(object, "billingMode", Some(BillingMode::Provisioned), |r, f| r.word(f, &words))?;
-    if mode.is_none()
-        && let Some(field) = object.get("billingMode")
-    {
-        reader.unsupported(&field, "switching the billing mode", "write `provisioned` or `onDemand`");
-    }
-    mode
+fn billing_mode(reader: &mut Reader, object: &Object<'_>) -> Option<Billing> {
+    let words = [("provisioned", Billing::Provisioned), ("onDemand", Billing::OnDemand), ("auto", Billing::Auto)];
+    reader.or(object, "billingMode", Billing::Provisioned, |reader, field| reader.word(field, &words))
 }
 
 /// Capacity bounds of a table or index. On demand there are none to set: pinned at 0, as DescribeTable reports it.
@@ -121,9 +114,9 @@ fn capacity(
     reader: &mut Reader,
     object: &Object<'_>,
     name: &str,
-    mode: Option<BillingMode>,
+    mode: Option<Billing>,
 ) -> Option<Bounds<CapacityUnits>> {
-    if mode == Some(BillingMode::OnDemand) {
+    if mode == Some(Billing::OnDemand) {
         if let Some(field) = object.get(name) {
             let help = "leave it out, or write `billingMode: provisioned`";
             reader.report(&field, problem::CONTRADICTION, "an on-demand table has no capacity to set", help);
@@ -190,7 +183,7 @@ impl Keys {
 fn global_index(
     reader: &mut Reader,
     field: &Field<'_>,
-    mode: Option<BillingMode>,
+    mode: Option<Billing>,
     keys: &mut Keys,
     seen: &mut BTreeMap<String, usize>,
 ) -> Option<GlobalIndexSpec> {

@@ -85,7 +85,7 @@ fn scaling() -> Setup {
     let capacity = || CapacityTarget { write: target(CapacityUnits(40)), read: target(CapacityUnits(30)) };
     let mut targets = Targets { shards: target(ShardCount(8)), ..Targets::default() };
     let indexes = [("GSI_Index".to_owned(), capacity())].into();
-    targets.tables.insert(TABLE.to_owned(), TableTargets { table: capacity(), indexes });
+    targets.tables.insert(TABLE.to_owned(), TableTargets { billing: None, table: capacity(), indexes });
     let consumer = ConsumerTargets {
         parallelization_factor: target(ParallelizationFactor(2)),
         batch_size: target(BatchSize(500)),

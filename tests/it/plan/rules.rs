@@ -243,7 +243,8 @@ fn a_raise_does_not_wait_for_a_decrease_without_budget() {
     let capacity =
         |write, read| CapacityTarget { write: target(CapacityUnits(write)), read: target(CapacityUnits(read)) };
     let indexes = [("GSI_Index".to_owned(), capacity(900, 10))].into();
-    let tables = [("alleycat-races".to_owned(), TableTargets { table: capacity(2000, 20), indexes })].into();
+    let tables =
+        [("alleycat-races".to_owned(), TableTargets { billing: None, table: capacity(2000, 20), indexes })].into();
     setup.targets = Some(Targets { tables, ..Targets::default() });
     let plan = setup.plan();
     let [Step::UpdateCapacity(change)] = steps(&plan)[..] else { panic!("{plan:#?}") };
@@ -306,7 +307,8 @@ fn scaling_is_one_call_a_resource_and_apart_from_drift() {
 fn a_target_outside_the_bounds_is_brought_back_into_them() {
     let mut setup = Setup::applied();
     let capacity = || CapacityTarget { write: target(CapacityUnits(99_999)), read: target(CapacityUnits(99_999)) };
-    let table = TableTargets { table: capacity(), indexes: [("GSI_Index".to_owned(), capacity())].into() };
+    let table =
+        TableTargets { billing: None, table: capacity(), indexes: [("GSI_Index".to_owned(), capacity())].into() };
     let consumer = ConsumerTargets {
         parallelization_factor: target(ParallelizationFactor(99)),
         batch_size: target(BatchSize(9_999)),

@@ -89,7 +89,7 @@ pub fn pipeline() -> Pipeline {
         external_consumers: Vec::new(),
         tables: vec![TableSpec {
             name: "alleycat-races".to_owned(),
-            billing_mode: BillingMode::Provisioned,
+            billing_mode: BillingMode::Provisioned.into(),
             partition_key: key("PK:S"),
             sort_key: Some(key("SK:S")),
             write_capacity: bounds(20, 4000, CapacityUnits),
@@ -176,6 +176,7 @@ pub struct Setup {
     pub prices: PriceSheet,
     pub evidence: Option<Evidence>,
     pub refused_moves: BTreeMap<String, RefusedMove>,
+    pub break_glass_since: Option<Timestamp>,
 }
 
 impl Default for Setup {
@@ -190,6 +191,7 @@ impl Default for Setup {
             prices: PriceSheet::us_east_1(),
             evidence: None,
             refused_moves: BTreeMap::new(),
+            break_glass_since: None,
         }
     }
 }
@@ -212,6 +214,7 @@ impl Setup {
             policy: &self.policy,
             evidence: self.evidence.as_ref(),
             refused_moves: &self.refused_moves,
+            break_glass_since: self.break_glass_since,
             now: now(),
         }
     }
@@ -370,7 +373,7 @@ fn new_stream(name: &str, shards: ShardCount, tags: &BTreeMap<String, String>) -
 }
 
 fn new_table(spec: &TableSpec, tags: &BTreeMap<String, String>) -> TableFacts {
-    let provisioned = spec.billing_mode == BillingMode::Provisioned;
+    let provisioned = spec.billing_mode.initial() == BillingMode::Provisioned;
     let indexes =
         spec.global_secondary_indexes.iter().map(|spec| (spec.name.clone(), index(spec, provisioned))).collect();
     TableFacts {
@@ -378,7 +381,7 @@ fn new_table(spec: &TableSpec, tags: &BTreeMap<String, String>) -> TableFacts {
         arn: format!("arn:aws:dynamodb:us-east-2:123456789012:table/{}", spec.name),
         id: None,
         status: LifecycleStatus::Active,
-        billing_mode: spec.billing_mode,
+        billing_mode: spec.billing_mode.initial(),
         capacity: units(spec.read_capacity.initial, spec.write_capacity.initial),
         partition_key: spec.partition_key.to_string(),
         sort_key: spec.sort_key.as_ref().map(ToString::to_string),

@@ -339,6 +339,7 @@ impl<'a> Player<'a> {
             policy: &self.scenario.policy,
             evidence: None,
             refused_moves: &memory.fan_out.refused,
+            break_glass_since: memory.stream_mode.break_glass_since,
             now,
         }
     }
