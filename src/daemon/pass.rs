@@ -103,7 +103,6 @@ pub(super) async fn pass(
             return report;
         }
     };
-    let refused_moves = memory.fan_out.refused.clone();
     let input = plan::Input {
         pipeline,
         facts,
@@ -113,7 +112,7 @@ pub(super) async fn pass(
         prices,
         policy,
         evidence: evidence.as_ref(),
-        refused_moves: &refused_moves,
+        refused_moves: &memory.fan_out.refused,
         break_glass_since: memory.stream_mode.break_glass_since,
         now,
     };

@@ -301,8 +301,8 @@ impl Scene<'_> {
         if !self.settled() {
             return refuse("in-transition", "something of the pipeline is being changed");
         }
-        let mut parts = self.parts();
-        if parts.any(|(_, signals, live)| diagnose::sink_load(self.signals, signals, live).is_none()) {
+        let missing = self.parts().any(|(_, signals, live)| diagnose::sink_load(self.signals, signals, live).is_none());
+        if missing && !idle(self.pipeline, self.signals, self.spec, self.signals.newest_expected) {
             return refuse("blind", "its consumed capacity is missing or stale");
         }
         let some = |signal: &Signal| signal.points.iter().chain(&signal.young).any(|point| point.value > 0.0);

@@ -10,7 +10,7 @@ use std::{
 use alleycat_operator::{
     aws::{Access, Allow, OPERATIONS, PolicyKind, iam_policy},
     daemon::Mode,
-    model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount},
+    model::{BatchSize, Bounds, CapacityUnits, Hours, ParallelizationFactor, ShardCount, StreamMode},
     observe,
     plan::Step,
     spec::{BreakGlass, Delivery, Pipeline},
@@ -74,6 +74,7 @@ async fn the_policies_are_what_the_life_of_a_pipeline_needs() {
     calls.belong_to(PolicyKind::Plan, &bench);
     bench.daemon(Mode::Act, SignedDuration::from_mins(90), |_, _| ()).await;
     split_a_shard(&mut bench).await;
+    on_demand_and_back(&bench).await;
     calls.belong_to(PolicyKind::Autoscale, &bench);
     for change in [everything_changes, retention_is_shortened] {
         change(&mut bench.pipeline);
@@ -137,6 +138,16 @@ async fn split_a_shard(bench: &mut Bench) {
     };
     bench.aws(Allow::Autoscale).await.execute(&step, &facts).await.unwrap();
     bench.clock.sleep(SignedDuration::from_mins(5)).await;
+}
+
+/// The other way out, and the way back.
+async fn on_demand_and_back(bench: &Bench) {
+    for to in [StreamMode::OnDemand, StreamMode::Provisioned] {
+        let facts = bench.facts().await;
+        let step = Step::UpdateStreamMode { stream: facts.stream.as_ref().unwrap().name.clone(), to };
+        bench.aws(Allow::Autoscale).await.execute(&step, &facts).await.unwrap();
+        bench.clock.sleep(SignedDuration::from_mins(5)).await;
+    }
 }
 
 /// What the daemon does when a reader is nearly as old as what the stream keeps.

@@ -28,6 +28,7 @@ mod incidents;
 mod local;
 mod manifests;
 mod memory;
+mod modes;
 mod peers;
 mod picture;
 mod plan;

@@ -2,10 +2,13 @@
 
 use alleycat_operator::model::{ResourceId, UsdPerHour};
 use alleycat_operator::{
-    model::{BatchSize, CapacityUnits, Hours, LifecycleStatus, MappingState, ParallelizationFactor, ShardCount},
+    model::{
+        BatchSize, BillingMode, CapacityUnits, Hours, LifecycleStatus, MappingState, ParallelizationFactor, ShardCount,
+        StreamMode,
+    },
     plan::{Action, CapacityChange, Change, IndexCapacityChange, MappingChange, Owner, Plan, QuotaUse, Risk, Step},
     scale::{CapacityTarget, ConsumerTargets, TableTargets, Target, Targets},
-    spec::{AdoptionPolicy, DeletionPolicy},
+    spec::{AdoptionPolicy, Billing, BreakGlass, DeletionPolicy},
 };
 use jiff::SignedDuration;
 
@@ -322,4 +325,60 @@ fn an_unsettled_mapping_is_left_alone_while_scaling() {
         setup.lint(&plan).join("\n").contains("mapping/leaderboard: UpdateEventSourceMapping: it is in transition")
     );
     assert_eq!(setup.lint(&setup.plan()), [""; 0]);
+}
+
+#[test]
+fn billing_modes() {
+    let mut setup = scaling();
+    let switch = |to, write: Option<u64>, indexes: &[u64]| {
+        let indexes = indexes.iter().map(|write| IndexCapacityChange {
+            index: "GSI_Index".to_owned(),
+            read: CapacityUnits(10),
+            write: CapacityUnits(*write),
+        });
+        let capacity = write.map(|write| (CapacityUnits(30), CapacityUnits(write)));
+        let capacity = CapacityChange { table: TABLE.to_owned(), capacity, indexes: indexes.collect() };
+        table(Action::Scale, vec![Step::UpdateBillingMode { to, capacity }])
+    };
+    let on_demand = || switch(BillingMode::OnDemand, None, &[]);
+    refused(&setup, on_demand(), "billingMode is not auto");
+    setup.pipeline.tables[0].billing_mode = Billing::Auto;
+    refused(&setup, on_demand(), "nobody asked for another billing mode");
+    let ask = |setup: &mut Setup, mode| {
+        setup.targets.as_mut().unwrap().tables.get_mut(TABLE).unwrap().billing = target(mode);
+    };
+    ask(&mut setup, BillingMode::OnDemand);
+    assert_eq!(said(&setup, on_demand()), "");
+    refused(&setup, switch(BillingMode::OnDemand, Some(40), &[]), "no capacity to set");
+    setup.table().billing_mode = BillingMode::OnDemand;
+    refused(&setup, on_demand(), "billed so already");
+    ask(&mut setup, BillingMode::Provisioned);
+    assert_eq!(said(&setup, switch(BillingMode::Provisioned, Some(40), &[20])), "");
+    refused(&setup, switch(BillingMode::Provisioned, Some(40), &[]), "GSI_Index: its capacity is missing");
+    refused(&setup, switch(BillingMode::Provisioned, None, &[20]), "table: its capacity is missing");
+    refused(&setup, switch(BillingMode::Provisioned, Some(19), &[20]), "outside [20, 4000]");
+    setup.pipeline.tables[0].global_secondary_indexes.clear();
+    refused(&setup, switch(BillingMode::Provisioned, Some(40), &[]), "nobody knows its capacity");
+}
+
+#[test]
+fn capacity_modes() {
+    let mut setup = scaling();
+    let switch = |to| stream(Action::Scale, vec![Step::UpdateStreamMode { stream: "alleycat".to_owned(), to }]);
+    let ask = |setup: &mut Setup, mode| setup.targets.as_mut().unwrap().mode = target(mode);
+    refused(&setup, switch(StreamMode::OnDemand), "nobody asked for another capacity mode");
+    ask(&mut setup, StreamMode::OnDemand);
+    refused(&setup, switch(StreamMode::OnDemand), "does not allow on-demand");
+    setup.pipeline.scaling.break_glass = vec![BreakGlass::OnDemand];
+    assert_eq!(said(&setup, switch(StreamMode::OnDemand)), "");
+    setup.pipeline.consumers[0].concurrency_safe = false;
+    refused(&setup, switch(StreamMode::OnDemand), "not concurrencySafe");
+    setup.stream().mode = StreamMode::OnDemand;
+    refused(&setup, switch(StreamMode::OnDemand), "in that mode already");
+    ask(&mut setup, StreamMode::Provisioned);
+    refused(&setup, switch(StreamMode::Provisioned), "by break-glass 24 h ago");
+    setup.break_glass_since = Some(now() - SignedDuration::from_hours(23));
+    refused(&setup, switch(StreamMode::Provisioned), "by break-glass 24 h ago");
+    setup.break_glass_since = Some(now() - SignedDuration::from_hours(24));
+    assert_eq!(said(&setup, switch(StreamMode::Provisioned)), "");
 }

@@ -2,12 +2,12 @@
 
 use alleycat_operator::{
     model::{
-        BatchSize, CapacityFacts, CapacityUnits, Hours, LifecycleStatus, MappingState, ParallelizationFactor,
-        ShardCount, StreamMode, TAG_MANAGED_BY, TAG_RESHARDS,
+        BatchSize, BillingMode, CapacityFacts, CapacityUnits, Hours, LifecycleStatus, MappingState,
+        ParallelizationFactor, ShardCount, StreamMode, TAG_MANAGED_BY, TAG_RESHARDS,
     },
     plan::{Action, Owner, Plan, Step},
     scale::{CapacityTarget, ConsumerTargets, TableTargets, Target, Targets},
-    spec::{AdoptionPolicy, DeletionPolicy, StartingPosition},
+    spec::{AdoptionPolicy, Billing, DeletionPolicy, StartingPosition},
 };
 use jiff::SignedDuration;
 
@@ -465,4 +465,24 @@ fn destroy_touches_only_what_is_ours_and_confirmed() {
     let plan = going.destroy(Some("alleycat"));
     assert_eq!(plan.changes.len(), 4, "what is going stays in the plan until it is gone");
     assert_eq!(going.lint(&plan), [""; 0]);
+}
+
+#[test]
+fn a_mode_that_the_operator_may_choose_is_no_drift() {
+    let mut setup = Setup::applied();
+    setup.table().billing_mode = BillingMode::OnDemand;
+    assert_eq!(codes(&setup.plan()), ["AC0302"]);
+    setup.pipeline.tables[0].billing_mode = Billing::Auto;
+    let plan = setup.plan();
+    assert!(plan.is_empty() && plan.blocked.is_empty(), "{plan:#?}");
+    assert!(plan.owned_by_scaler.iter().any(|line| line.contains("billingMode = onDemand, auto")));
+    setup.stream().mode = StreamMode::OnDemand;
+    setup.stream().open_shards = ShardCount(99);
+    assert_eq!(codes(&setup.plan())[0], "AC0302", "somebody else's");
+    setup.break_glass_since = Some(now());
+    let plan = setup.plan();
+    assert!(plan.is_empty() && plan.blocked.is_empty(), "{plan:#?}");
+    assert!(plan.warnings.iter().any(|line| line.contains("on demand by break-glass")), "{:?}", plan.warnings);
+    setup.stream().mode = StreamMode::Provisioned;
+    assert!(!setup.plan().is_empty(), "what is back is held to the spec again");
 }
