@@ -305,9 +305,9 @@ pub(crate) fn describe(step: &Step) -> String {
         },
         Step::CreateTable(_) => "creating".to_owned(),
         Step::UpdateCapacity(change) => format!("changing capacity to {}", units(change)),
-        Step::UpdateBillingMode { to: BillingMode::OnDemand, .. } => "switching to on-demand".to_owned(),
+        Step::UpdateBillingMode { to: BillingMode::OnDemand, .. }
+        | Step::UpdateStreamMode { to: StreamMode::OnDemand, .. } => "switching to on-demand".to_owned(),
         Step::UpdateBillingMode { capacity, .. } => format!("switching to provisioned, {}", units(capacity)),
-        Step::UpdateStreamMode { to: StreamMode::OnDemand, .. } => "switching to on-demand".to_owned(),
         Step::UpdateStreamMode { .. } => "switching to provisioned".to_owned(),
         Step::CreateIndex { index, .. } => format!("creating index {}", index.spec.name),
         Step::UpdateTableStream { view_type, .. } => match view_type {

@@ -90,7 +90,7 @@ pub(super) fn learn(
         notice(known, live.billing_mode, now);
         let last = signals.newest_expected - LATE;
         let mut at = known.until.map_or(last, |until| until + MINUTE).max(last - LOOK_BACK);
-        let table = Measured { policy, spec, live, measured, idle: &|at| idle(pipeline, signals, spec, at) };
+        let table = Measured { policy, spec, live, signals: measured, idle: &|at| idle(pipeline, signals, spec, at) };
         while at <= last {
             if let Some(minute) = table.minute(at) {
                 add(known, minute);
@@ -144,7 +144,7 @@ struct Measured<'a> {
     policy: &'a ScalingPolicy,
     spec: &'a TableSpec,
     live: &'a TableFacts,
-    measured: &'a TableSignals,
+    signals: &'a TableSignals,
     idle: &'a dyn Fn(Timestamp) -> bool,
 }
 
@@ -156,9 +156,9 @@ impl Measured<'_> {
         let mut minute =
             BillingHour { at, minutes: 1, write: 0.0, read: 0.0, held_write: 0.0, held_read: 0.0, over: false };
         let own = (self.spec.write_capacity, self.spec.read_capacity);
-        self.part(&mut minute, &self.live.capacity, &self.measured.table, own)?;
+        self.part(&mut minute, &self.live.capacity, &self.signals.table, own)?;
         for (name, index) in &self.live.global_secondary_indexes {
-            let signals = self.measured.indexes.get(name)?;
+            let signals = self.signals.indexes.get(name)?;
             let spec = self.spec.global_secondary_indexes.iter().find(|it| it.name == *name)?;
             self.part(&mut minute, &index.capacity, signals, (spec.write_capacity, spec.read_capacity))?;
         }
