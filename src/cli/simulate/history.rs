@@ -1,5 +1,7 @@
 //! `simulate --from-cloudwatch`: the pipeline's own past, read off CloudWatch, as the load.
 
+use std::fmt::Write as _;
+
 use jiff::SignedDuration;
 
 use crate::{
@@ -65,14 +67,14 @@ pub(super) fn world(
     );
     for (what, list) in [("measured", &measured), ("assumed", &assumed)] {
         if !list.is_empty() {
-            said += &format!("; {what}: {}", list.join(", "));
+            _ = write!(said, "; {what}: {}", list.join(", "));
         }
     }
     if replayed.rejected > 0.0 {
-        said += &format!("; {:.0} rejected records are load as well", replayed.rejected);
+        _ = write!(said, "; {:.0} rejected records are load as well", replayed.rejected);
     }
     if replayed.silent > 0 {
-        said += &format!("; {} rows were not published and are played without load", replayed.silent);
+        _ = write!(said, "; {} rows were not published and are played without load", replayed.silent);
     }
     console.note(&said);
     let (world, _) = trace_world(trace, pipeline, &replayed.costs)
