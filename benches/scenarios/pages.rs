@@ -29,6 +29,8 @@ Everything runs on the simulated AWS: what it assumes stands in [twin-assumption
 /// The page.
 pub fn page(results: &Results, skipped: &[String]) -> String {
     let mut out = INTRO.to_owned();
+    let seeds = results.rows.iter().map(|row| row.seeds).max().unwrap_or(0);
+    let _ = writeln!(out, "\nSeeds a row, at most: {seeds}. A mark holds when it holds with every seed.");
     for (held_out, scenario, title) in [
         (false, true, "Scenarios"),
         (true, true, "Scenarios held out of all tuning"),
