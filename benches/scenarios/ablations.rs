@@ -11,7 +11,7 @@ pub const ROWS: [&str; 5] = ["s4", "s5", "s9-step", "s7", "s11-s4"];
 
 const INTRO: &str = "# Ablations
 
-What each part of the sizing is worth: the scenarios of [benchmarks](simulate.md) played by the operator (`balanced`) and
+What each part of the sizing is worth: the scenarios of [the benchmark](benchmarks.md) played by the operator (`balanced`) and
 by the operator without that part. Written by `cargo bench --bench scenarios -- --ablations --write-docs`; do not edit.
 
 | name | what is done |

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::PriceSheet;
 
+/// Bytes in the GB of a bill.
+pub const GB: f64 = 1024.0 * 1024.0 * 1024.0;
+/// Bytes that on-demand streams round a record up to (Kinesis pricing).
+const ON_DEMAND_RECORD: f64 = 1024.0;
+
 /// What was used over some time. Quantities add up, so two runs may be summed field by field.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -92,6 +97,16 @@ impl Meters {
             lambda_requests: with(self.lambda_requests, other.lambda_requests),
             lambda_gb_seconds: with(self.lambda_gb_seconds, other.lambda_gb_seconds),
             cloudwatch_metrics: with(self.cloudwatch_metrics, other.cloudwatch_metrics),
+        }
+    }
+
+    /// What an on-demand stream meters by volume for so many records and bytes, read by so many shared consumers.
+    pub fn on_demand_volume(records: f64, bytes: f64, readers: f64) -> Self {
+        let each = if records > 0.0 { bytes / records } else { 0.0 };
+        Self {
+            on_demand_in_gb: records * (each / ON_DEMAND_RECORD).ceil() * ON_DEMAND_RECORD / GB,
+            on_demand_out_gb: readers * bytes / GB,
+            ..Self::default()
         }
     }
 

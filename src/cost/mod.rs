@@ -8,6 +8,6 @@ mod meters;
 mod prices;
 mod rest;
 
-pub use meters::{Bill, BillItem, Meters};
+pub use meters::{Bill, BillItem, GB, Meters};
 pub use prices::PriceSheet;
 pub use rest::{of_capacity, of_facts, of_new_stream, of_new_table, of_stream, of_table, of_targets};

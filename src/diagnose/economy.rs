@@ -13,17 +13,13 @@ use super::{
     thresholds::{CHEAPER, HISTORY, MANY_READERS, OVER, SURE_HISTORY},
 };
 use crate::{
-    cost::PriceSheet,
+    cost::{GB, Meters, PriceSheet},
     model::{BillingMode, CapacityUnits, Facts, IndexSignals, ResourceId, Signal, Signals, StreamFacts, StreamMode},
     spec::{Billing, Pipeline, ScalingPolicy},
 };
 
 /// Seconds in the month AWS prices by (730 hours).
 const MONTH: f64 = 730.0 * 3600.0;
-/// Bytes in the GB of a bill.
-const GB: f64 = 1024.0 * 1024.0 * 1024.0;
-/// Bytes that on-demand streams round a record up to (Kinesis pricing).
-const ON_DEMAND_RECORD: f64 = 1024.0;
 /// Bytes of a PUT payload unit (Kinesis pricing).
 const PAYLOAD_UNIT: f64 = 25.0 * 1024.0;
 
@@ -153,12 +149,10 @@ fn of_stream(
     let each = if rate > 0.0 { volume / rate } else { 0.0 };
     let puts = rate * (each / PAYLOAD_UNIT).ceil().max(1.0) * MONTH / 1e6 * prices.put_payload_units_million;
     let hours = if provisioned { shards } else { enough };
-    let billed_in = rate * (each / ON_DEMAND_RECORD).ceil() * ON_DEMAND_RECORD * MONTH / GB;
     let bill = Bill {
         provisioned: hours * prices.shard_hour * MONTH / 3600.0 + puts,
         on_demand: prices.on_demand_stream_hour * MONTH / 3600.0
-            + billed_in * prices.on_demand_in_gb
-            + readers * volume * MONTH / GB * prices.on_demand_out_gb,
+            + Meters::on_demand_volume(rate, volume, readers).usd(prices).total_usd * MONTH,
         measured: rate > 0.0,
     };
     let mode = if provisioned { BillingMode::Provisioned } else { BillingMode::OnDemand };

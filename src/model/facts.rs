@@ -80,6 +80,16 @@ pub enum StreamMode {
     OnDemand,
 }
 
+impl StreamMode {
+    /// As the spec spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Provisioned => "provisioned",
+            Self::OnDemand => "onDemand",
+        }
+    }
+}
+
 /// A Kinesis data stream (DescribeStreamSummary + ListTagsForStream).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -257,6 +267,16 @@ pub enum BillingMode {
     Provisioned,
     /// Pay per request.
     OnDemand,
+}
+
+impl BillingMode {
+    /// As the spec spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Provisioned => "provisioned",
+            Self::OnDemand => "onDemand",
+        }
+    }
 }
 
 /// Provisioned throughput of a table or index and what is left of its decrease budget.

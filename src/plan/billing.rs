@@ -6,12 +6,7 @@ use crate::{
     scale::{CapacityTarget, TableTargets, Target},
 };
 
-use super::{CapacityChange, FieldChange, IndexCapacityChange, Input, Owner, Step, draft::Work, timing};
-
-/// The mode as the spec spells it.
-pub(super) fn word(mode: BillingMode) -> &'static str {
-    if mode == BillingMode::Provisioned { "provisioned" } else { "onDemand" }
-}
+use super::{CapacityChange, FieldChange, IndexCapacityChange, Input, Step, draft::Work, timing};
 
 /// Adds the switch that the sizing wants. Back to provisioned AWS takes only with the throughput of the table and of
 /// every index (DynamoDB API, UpdateTable); a switch for which one is missing is not planned.
@@ -23,7 +18,8 @@ pub(super) fn switch(
     work: &mut Work,
 ) {
     let mut capacity = CapacityChange { table: live.name.clone(), capacity: None, indexes: Vec::new() };
-    let mut fields = vec![field("billingMode", word(live.billing_mode), word(target.value).to_owned(), &target.reason)];
+    let mut fields =
+        vec![FieldChange::scaled("billingMode", live.billing_mode.word(), target.value.word(), &target.reason)];
     let mut after = live.clone();
     after.billing_mode = target.value;
     if target.value == BillingMode::Provisioned {
@@ -52,17 +48,7 @@ fn both(target: &CapacityTarget) -> Option<(CapacityUnits, CapacityUnits)> {
 fn units(prefix: &str, (read, write): (CapacityUnits, CapacityUnits), target: &CapacityTarget) -> [FieldChange; 2] {
     let reason = |side: &Option<Target<CapacityUnits>>| side.as_ref().map_or("", |it| &it.reason).to_owned();
     [
-        field(&format!("{prefix}writeCapacity"), "0", write.to_string(), &reason(&target.write)),
-        field(&format!("{prefix}readCapacity"), "0", read.to_string(), &reason(&target.read)),
+        FieldChange::scaled(&format!("{prefix}writeCapacity"), 0, write, &reason(&target.write)),
+        FieldChange::scaled(&format!("{prefix}readCapacity"), 0, read, &reason(&target.read)),
     ]
-}
-
-fn field(path: &str, before: &str, after: String, reason: &str) -> FieldChange {
-    FieldChange {
-        path: path.to_owned(),
-        before: Some(before.to_owned()),
-        after: Some(after),
-        owner: Owner::Scaler,
-        reason: reason.to_owned(),
-    }
 }

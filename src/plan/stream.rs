@@ -91,7 +91,7 @@ fn existing(draft: &mut Draft, input: &Input<'_>, live: &StreamFacts) {
         draft.block(
             &id,
             codes::IMMUTABLE,
-            format!("its mode is {}; the spec says {}", mode_word(live.mode), mode_word(spec.mode)),
+            format!("its mode is {}; the spec says {}", live.mode.word(), spec.mode.word()),
             "this version does not switch stream modes: switch it in AWS, or correct streamMode".to_owned(),
         );
         return;
@@ -167,13 +167,12 @@ fn extend_retention(input: &Input<'_>, live: &StreamFacts, work: &mut Work) {
     if !bounds.contains(live.retention) || !bounds.contains(target.value) || target.value <= live.retention {
         return;
     }
-    work.field(FieldChange {
-        path: "retention".to_owned(),
-        before: Some(format!("{}h", live.retention)),
-        after: Some(format!("{}h", target.value)),
-        owner: Owner::Scaler,
-        reason: target.reason.clone(),
-    });
+    work.field(FieldChange::scaled(
+        "retention",
+        format!("{}h", live.retention),
+        format!("{}h", target.value),
+        &target.reason,
+    ));
     let step = Step::IncreaseRetention { stream: live.name.clone(), retention: target.value };
     work.step(step, timing::SETTING);
 }
@@ -226,31 +225,15 @@ fn shard_goal(input: &Input<'_>, live: ShardCount) -> (ShardCount, Owner, String
 /// The break-glass way: one shard becomes two, without a call of the daily budget.
 fn split(split: &Target<Split>, live: &StreamFacts, work: &mut Work) {
     let to = ShardCount(live.open_shards.get().saturating_add(1));
-    work.field(FieldChange {
-        path: "shards".to_owned(),
-        before: Some(live.open_shards.to_string()),
-        after: Some(to.to_string()),
-        owner: Owner::Scaler,
-        reason: split.reason.clone(),
-    });
+    work.field(FieldChange::scaled("shards", live.open_shards, to, &split.reason));
     let Split { shard, new_hash_key } = split.value.clone();
     let step = Step::SplitShard { stream: live.name.clone(), shard, new_hash_key, to };
     work.step(step, timing::SPLIT_SHARD);
 }
 
-fn mode_word(mode: StreamMode) -> &'static str {
-    if mode == StreamMode::Provisioned { "provisioned" } else { "onDemand" }
-}
-
 /// The other break-glass way, and back.
 fn switch(target: &Target<StreamMode>, live: &StreamFacts, work: &mut Work) {
-    work.field(FieldChange {
-        path: "streamMode".to_owned(),
-        before: Some(mode_word(live.mode).to_owned()),
-        after: Some(mode_word(target.value).to_owned()),
-        owner: Owner::Scaler,
-        reason: target.reason.clone(),
-    });
+    work.field(FieldChange::scaled("streamMode", live.mode.word(), target.value.word(), &target.reason));
     let step = Step::UpdateStreamMode { stream: live.name.clone(), to: target.value };
     work.step(step, timing::UPDATE_STREAM_MODE);
 }

@@ -138,7 +138,7 @@ fn same_keys(draft: &mut Draft, id: &ResourceId, spec: &TableSpec, live: &TableF
 }
 
 fn same_billing(draft: &mut Draft, id: &ResourceId, spec: &TableSpec, live: &TableFacts) -> bool {
-    let word = billing::word(live.billing_mode);
+    let word = live.billing_mode.word();
     if spec.billing_mode == Billing::Auto {
         // Either mode is right: what exists is kept until the sizing says otherwise.
         draft.owned_by_scaler.push(format!("{id} billingMode = {word}, auto"));
@@ -151,7 +151,7 @@ fn same_billing(draft: &mut Draft, id: &ResourceId, spec: &TableSpec, live: &Tab
     draft.block(
         id,
         codes::IMMUTABLE,
-        format!("its billing mode is {word}; the spec says {}", billing::word(wanted)),
+        format!("its billing mode is {word}; the spec says {}", wanted.word()),
         "only `billingMode: auto` is switched by this version: switch it in AWS, or correct billingMode".to_owned(),
     );
     false

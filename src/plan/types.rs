@@ -1,6 +1,6 @@
 //! `Plan`, `Change`, `Step`: a plan is data; every text is a rendering of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,19 @@ pub struct FieldChange {
     pub owner: Owner,
     /// Why.
     pub reason: String,
+}
+
+impl FieldChange {
+    /// A value that the sizing sets.
+    pub(super) fn scaled(path: &str, before: impl Display, after: impl Display, reason: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            before: Some(before.to_string()),
+            after: Some(after.to_string()),
+            owner: Owner::Scaler,
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 /// Use of a quota by a change.

@@ -355,14 +355,10 @@ impl Scene<'_> {
             return Ok(targets);
         }
         for (id, ..) in self.parts() {
-            let target = CapacityTarget {
+            *targets.part(&id) = CapacityTarget {
                 write: Some(self.needed(&id, Side::Write)?),
                 read: Some(self.needed(&id, Side::Read)?),
             };
-            match id {
-                ResourceId::Index(_, index) => _ = targets.indexes.insert(index, target),
-                _ => targets.table = target,
-            }
         }
         Ok(targets)
     }

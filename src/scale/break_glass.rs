@@ -29,10 +29,6 @@ use super::{
 
 /// UpdateStreamMode calls per stream in a rolling 24 h (Kinesis developer guide, "Quotas and limits").
 pub const MAX_MODE_SWITCHES_PER_DAY: usize = 2;
-/// Bytes that on-demand streams round a record up to (Kinesis pricing).
-const BILLED_RECORD: f64 = 1024.0;
-/// Bytes in the GB of a bill.
-const GB: f64 = 1024.0 * 1024.0 * 1024.0;
 
 /// The shard to split now, if the way is open: the one with the widest range of hash keys, in its middle.
 pub(super) fn split(
@@ -148,14 +144,8 @@ pub(super) fn price(
     let Some(target) = targets.mode.as_mut().filter(|target| target.value == StreamMode::OnDemand) else { return 0.0 };
     let per_hour = |signal: &crate::model::Signal| signal.points.last().map_or(0.0, |point| point.value * 60.0);
     let (records, bytes) = (per_hour(&signals.stream.incoming_records), per_hour(&signals.stream.incoming_bytes));
-    let each = if records > 0.0 { bytes / records } else { 0.0 };
     let readers = diagnose::known_readers(pipeline, facts) as f64;
-    let volume = Meters {
-        on_demand_in_gb: records * (each / BILLED_RECORD).ceil() * BILLED_RECORD / GB,
-        on_demand_out_gb: readers * bytes / GB,
-        ..Meters::default()
-    };
-    let volume = volume.usd(prices).total_usd;
+    let volume = Meters::on_demand_volume(records, bytes, readers).usd(prices).total_usd;
     let shards = facts.stream.as_ref().map_or(ShardCount(0), |stream| stream.open_shards);
     let provisioned = f64::from(shards.get()) * prices.shard_hour;
     target.reason = format!(

@@ -12,7 +12,7 @@ use crate::{
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
 };
 
-use super::{billing, forecast, guards};
+use super::{billing, forecast, guards, ledger::DAY};
 
 /// Minutes of traffic kept per sink.
 const ACTIVE_SAMPLES: usize = 60;
@@ -23,7 +23,6 @@ const KEEPS_UP_MS: f64 = 10_000.0;
 /// A slot's true rate is measured only while the consumer is this close, ms: back-off in a throttled
 /// function would pass for slowness.
 const HEALTHY_MS: f64 = 30_000.0;
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// Takes in one set of signals.
 pub fn learn(

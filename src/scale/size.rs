@@ -168,11 +168,7 @@ impl Cycle<'_> {
                     memory.last_change.insert(sinks::field(&sink.resource, side), self.now);
                 }
             }
-            let table = sizing.targets.tables.entry(sink.table.to_owned()).or_default();
-            let slot = match &sink.resource {
-                ResourceId::Index(_, index) => table.indexes.entry(index.clone()).or_default(),
-                _ => &mut table.table,
-            };
+            let slot = sizing.targets.tables.entry(sink.table.to_owned()).or_default().part(&sink.resource);
             slot.write.clone_from(&targets.write);
             slot.read.clone_from(&targets.read);
         }

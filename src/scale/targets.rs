@@ -76,6 +76,16 @@ pub struct TableTargets {
     pub indexes: BTreeMap<String, CapacityTarget>,
 }
 
+impl TableTargets {
+    /// The targets of the table, or of the index that this is.
+    pub(super) fn part(&mut self, id: &ResourceId) -> &mut CapacityTarget {
+        match id {
+            ResourceId::Index(_, index) => self.indexes.entry(index.clone()).or_default(),
+            _ => &mut self.table,
+        }
+    }
+}
+
 /// Wanted throughput. Both numbers travel in one UpdateTable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

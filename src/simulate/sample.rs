@@ -9,7 +9,7 @@ use super::{
     minute::{Minute, SinkMinute},
 };
 use crate::{
-    cost::Meters,
+    cost::{GB, Meters},
     model::ResourceId,
     spec::Pipeline,
     twin::{
@@ -18,8 +18,7 @@ use crate::{
     },
 };
 
-/// Bytes of a GB and of a KiB on a bill.
-const GB: f64 = 1_073_741_824.0;
+/// Bytes of a KiB on a bill.
 const KIB: f64 = 1_024.0;
 
 /// Counters since the start.

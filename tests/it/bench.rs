@@ -27,6 +27,19 @@ pub struct Bench {
     pub progress: Arc<Mutex<Vec<Progress>>>,
 }
 
+/// A client of a simulated AWS. `region`: the profile's, when none is given.
+pub async fn connect(host: &Host, clock: &Clock, region: Option<&str>, allow: Allow) -> Aws {
+    let connect = Connect {
+        region: region.map(str::to_owned),
+        profile: None,
+        endpoint_url: None,
+        http_client: Some(host.http_client()),
+        clock: clock.clone(),
+        allow,
+    };
+    Aws::connect(connect).await.unwrap()
+}
+
 impl Bench {
     pub fn new() -> Self {
         let world = World::alleycat();
@@ -51,15 +64,7 @@ impl Bench {
 
     pub async fn aws(&self, allow: Allow) -> Aws {
         fastrand::seed(7);
-        let connect = Connect {
-            region: Some("us-east-2".into()),
-            profile: None,
-            endpoint_url: None,
-            http_client: Some(self.host.http_client()),
-            clock: self.clock.clone(),
-            allow,
-        };
-        Aws::connect(connect).await.unwrap()
+        connect(&self.host, &self.clock, Some("us-east-2"), allow).await
     }
 
     pub fn memory(&self) -> Memory {

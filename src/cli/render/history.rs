@@ -10,7 +10,7 @@ use crate::{
     cli::history::{Replay, Story},
     diagnose::Severity,
     memory::{Came, Decision, Expectation, QuotaThen},
-    model::{BillingMode, ResourceId, StreamMode},
+    model::ResourceId,
     scale::{CapacityTarget, Targets},
 };
 
@@ -151,16 +151,11 @@ fn wanted(targets: &Targets) -> Vec<String> {
         lines.push(format!("shards {}: {}", shards.value.get(), shards.reason));
     }
     lines.extend(targets.split.iter().map(|split| format!("split {}: {}", split.value.shard, split.reason)));
-    let word = |on_demand| if on_demand { "onDemand" } else { "provisioned" };
     let mode = targets.mode.iter();
-    lines.extend(mode.map(|it| format!("streamMode {}: {}", word(it.value == StreamMode::OnDemand), it.reason)));
+    lines.extend(mode.map(|it| format!("streamMode {}: {}", it.value.word(), it.reason)));
     for (name, table) in &targets.tables {
         let billing = table.billing.iter();
-        lines.extend(
-            billing.map(|it| {
-                format!("table/{name} billingMode {}: {}", word(it.value == BillingMode::OnDemand), it.reason)
-            }),
-        );
+        lines.extend(billing.map(|it| format!("table/{name} billingMode {}: {}", it.value.word(), it.reason)));
     }
     for (name, consumer) in &targets.consumers {
         if let Some(factor) = &consumer.parallelization_factor {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alleycat_operator::{
     apply::{self, Goal, Verdict},
-    aws::{Allow, Aws, Clock, Connect},
+    aws::{Allow, Aws, Clock},
     cost::PriceSheet,
     daemon::{self, Mode, Report, Stop},
     memory::{MemStore, Memory, Store},
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use super::scenario::{CALM, CHANGE, END, FUNCTION, Life, SILENCE, STREAM, Scenario};
-use crate::storm::play::Mortal;
+use crate::{bench::connect, storm::play::Mortal};
 
 #[derive(Default)]
 pub struct Played {
@@ -120,15 +120,7 @@ impl Player<'_> {
     }
 
     async fn connect(&self, allow: Allow) -> Aws {
-        let connect = Connect {
-            region: None,
-            profile: None,
-            endpoint_url: None,
-            http_client: Some(self.host.http_client()),
-            clock: self.clock.clone(),
-            allow,
-        };
-        Aws::connect(connect).await.unwrap()
+        connect(&self.host, &self.clock, None, allow).await
     }
 
     fn memory(&self) -> Memory {

@@ -1,7 +1,7 @@
 //! A pipeline in a world, watched through the real SDK as `diagnose` does: facts, signals, findings of a minute.
 
 use alleycat_operator::{
-    aws::{Allow, Aws, Clock, Connect},
+    aws::{Allow, Aws, Clock},
     cost::PriceSheet,
     diagnose::{Finding, diagnose, economy},
     model::Facts,
@@ -10,6 +10,8 @@ use alleycat_operator::{
     twin::{Host, Twin},
 };
 use jiff::{SignedDuration, Timestamp};
+
+use crate::bench::connect;
 
 pub const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -24,18 +26,11 @@ impl Watch {
     /// Of a twin, from its own time on.
     pub async fn new(twin: Twin, spec: &str) -> Self {
         let clock = Clock::simulated(twin.now(), 1.0);
-        let connect = Connect {
-            region: Some("us-east-2".into()),
-            profile: None,
-            endpoint_url: None,
-            http_client: Some(Host::new(twin, clock.clone()).http_client()),
-            clock,
-            allow: Allow::Reads,
-        };
         fastrand::seed(7);
+        let aws = connect(&Host::new(twin, clock.clone()), &clock, Some("us-east-2"), Allow::Reads).await;
         let pipeline = spec::parse(spec).unwrap();
         let policy = spec::policy::builtin("balanced").unwrap();
-        Self { aws: Aws::connect(connect).await.unwrap(), pipeline, policy, facts: None }
+        Self { aws, pipeline, policy, facts: None }
     }
 
     /// Lets time pass until `at`.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alleycat_operator::{
     apply::{self, Goal, Outcome, Verdict},
-    aws::{Allow, Aws, Clock, Connect},
+    aws::{Allow, Aws, Clock},
     cost::PriceSheet,
     daemon::{self, Mode, Report, Stop},
     memory::{Decision, Intent, IntentState, MemStore, Memory, Store, StoreError},
@@ -21,6 +21,8 @@ use alleycat_operator::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::watch;
+
+use crate::bench::connect;
 
 use super::scenario::{BYSTANDER, Existing, Foreign, Life, PIPELINE, STREAM, Scenario, TABLE, Watching};
 
@@ -276,15 +278,7 @@ impl<'a> Player<'a> {
     }
 
     async fn connect(&self, allow: Allow) -> Aws {
-        let connect = Connect {
-            region: None,
-            profile: None,
-            endpoint_url: None,
-            http_client: Some(self.host.http_client()),
-            clock: self.clock.clone(),
-            allow,
-        };
-        Aws::connect(connect).await.unwrap()
+        connect(&self.host, &self.clock, None, allow).await
     }
 
     fn mortal(&self) -> Mortal {
