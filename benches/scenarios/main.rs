@@ -34,6 +34,10 @@ use clap::Parser;
 
 use tables::Results;
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Every scenario and trace under every policy.
 #[derive(Debug, Parser)]
 pub struct Args {
