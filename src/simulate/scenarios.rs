@@ -95,8 +95,8 @@ pub const SCENARIOS: &[Scenario] = &[
     row("s9-step", "S9", "s4", 24, (8, LOAD_UNSEEN), &[ScaleInsWhileBlind(0)], &[Violations(15)]),
     row("s10-s4-6", "S10", "s4", 24, (8, LOAD), &[Violations(12)], &[]),
     row("s10-s5-6", "S10", "s5", 24, (6, LOAD), &[Violations(12)], &[]),
-    row("s10-s4-9", "S10", "s4", 24, (8, LOAD), &[Violations(25)], &[Violations(15)]),
-    row("s10-s5-9", "S10", "s5", 24, (6, LOAD), &[Violations(25)], &[Violations(15)]),
+    row("s10-s4-9", "S10", "s4-split", 24, (8, LOAD), &[Violations(25)], &[Violations(15)]),
+    row("s10-s5-9", "S10", "s5-split", 24, (6, LOAD), &[Violations(25)], &[Violations(15)]),
     row("s11-s4", "S11", "s4", 24, (8, LOAD), &[QuotaKept, TimesBase("s4", 2.0)], &[TimesBase("s4", 1.3)]),
     row("s11-s5", "S11", "s5", 24, (6, LOAD), &[QuotaKept, TimesBase("s5", 2.0)], &[TimesBase("s5", 1.3)]),
     // Two more than the study's prototype, delay by delay.
