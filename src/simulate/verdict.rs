@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -17,8 +17,11 @@ use crate::{
     twin::{Change, MetricTrouble, World},
 };
 
-/// Minutes after a trouble's begin in which its cause need not be named yet.
+/// Minutes after an incident's begin in which its cause need not be named yet: two passes more than the world's metrics
+/// are late, and five at the least.
 const GRACE: i64 = 5;
+/// A violation minute this long after the last one begins an incident anew.
+const APART: SignedDuration = SignedDuration::from_mins(30);
 /// Metrics that were published just before an outage are used for this long.
 const STILL_SEEN: SignedDuration = SignedDuration::from_mins(3);
 /// A sink that refuses more than this share of its writes throttles.
@@ -36,7 +39,8 @@ pub struct Figures {
     pub violations_by_day: Vec<u64>,
     /// Minutes from the trouble's begin until one of its causes was named.
     pub diagnosed_after_minutes: Option<i64>,
-    /// Violation minutes of the trouble, its first five left out, and those of them with a right cause named.
+    /// Violation minutes of the trouble, the first five of each incident left out (or as many as the metrics are late, and
+    /// two), and those of them with a right cause named.
     pub attribution: Attribution,
     /// Raises of a parallelization factor while a sink throttled.
     pub consumer_raises_while_throttled: u64,
@@ -129,14 +133,35 @@ fn attributed(row: &Scenario, world: &World, run: &Run, missed: &[&Minute]) -> (
         .filter(|it| it.to >= begin)
         .map(|it| it.from.duration_since(begin).as_secs().max(0).div_euclid(60))
         .min();
-    let late = missed.iter().filter(|minute| minute.at.duration_since(begin) >= SignedDuration::from_mins(GRACE));
+    let late = (world.timings.metric_delay / 60.0).ceil() as i64;
+    let grace = SignedDuration::from_mins(GRACE.max(late + 2));
+    let spans: Vec<_> = right.iter().map(|it| (it.from, it.to)).collect();
+    let missed: Vec<_> = missed.iter().map(|minute| minute.at).collect();
+    (after, named(begin, grace, &missed, &spans))
+}
+
+/// In how many of the minutes a cause stood, those within the grace of an incident's begin left out. `begin` is that of
+/// the first.
+fn named(
+    begin: Timestamp,
+    grace: SignedDuration,
+    missed: &[Timestamp],
+    right: &[(Timestamp, Timestamp)],
+) -> Attribution {
     let mut found = Attribution::default();
-    for minute in late {
-        let end = minute.at + SignedDuration::from_mins(1);
-        found.minutes += 1;
-        found.right += u64::from(right.iter().any(|it| it.from <= end && it.to >= minute.at));
+    let (mut incident, mut last) = (begin, begin);
+    for minute in missed.iter().copied().filter(|minute| *minute >= begin) {
+        if minute.duration_since(last) > APART {
+            incident = minute;
+        }
+        last = minute;
+        if minute.duration_since(incident) >= grace {
+            let end = minute + SignedDuration::from_mins(1);
+            found.minutes += 1;
+            found.right += u64::from(right.iter().any(|(from, to)| *from <= end && *to >= minute));
+        }
     }
-    (after, found)
+    found
 }
 
 /// Factors raised in a minute, or the minute after one, in which a sink refused writes.
@@ -166,4 +191,29 @@ fn index_throttles(minutes: &[&Minute]) -> BTreeMap<String, f64> {
         *shares.entry(name.clone()).or_default() += share;
     }
     shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_incident_has_its_own_grace_and_every_other_minute_counts() {
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let of = |missed: &[i64], right: &[(i64, i64)]| {
+            let missed: Vec<_> = missed.iter().map(|minute| at(*minute)).collect();
+            let right: Vec<_> = right.iter().map(|(from, to)| (at(*from), at(*to))).collect();
+            let Attribution { minutes, right } = named(at(10), SignedDuration::from_mins(5), &missed, &right);
+            (minutes, right)
+        };
+        assert_eq!(of(&[8, 9, 10, 14], &[]), (0, 0), "before the trouble, and its first five minutes");
+        assert_eq!(
+            of(&[15, 16, 17], &[(13, 15), (17, 20)]),
+            (3, 3),
+            "a cause stands in the minute it ends or begins in"
+        );
+        assert_eq!(of(&[15, 16, 17], &[(19, 20)]), (3, 0));
+        assert_eq!(of(&[12, 42, 43], &[]), (2, 0), "half an hour later it is the same incident");
+        assert_eq!(of(&[12, 43, 47, 48], &[(48, 50)]), (1, 1), "later than that another one");
+    }
 }
