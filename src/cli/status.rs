@@ -236,7 +236,9 @@ fn status(
     now: Timestamp,
 ) -> Status {
     let estimates = signals.map(|signals| diagnose::estimates(pipeline, policy, facts, signals)).unwrap_or_default();
-    let findings = signals.map(|signals| diagnose::diagnose(pipeline, policy, facts, signals)).unwrap_or_default();
+    let resharded = scale::resharded(memory);
+    let found = signals.map(|signals| diagnose::diagnose(pipeline, policy, facts, signals, resharded));
+    let findings = found.unwrap_or_default();
     let at_rest = cost::of_facts(facts, &PriceSheet::us_east_1());
     Status {
         format_version: "1.0",

@@ -42,6 +42,8 @@ mod properties;
 #[cfg(test)]
 pub(crate) mod scene;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trend_tests;

@@ -58,9 +58,9 @@ pub fn review(
     while minute <= signals.newest_expected {
         // What is found now may use all that was measured; what was found earlier, what the daemon would have seen.
         findings = if minute + MINUTE <= signals.newest_expected {
-            diagnose(pipeline, policy, &past, &signals.as_of(minute))
+            diagnose(pipeline, policy, &past, &signals.as_of(minute), None)
         } else {
-            diagnose(pipeline, policy, facts, signals)
+            diagnose(pipeline, policy, facts, signals, None)
         };
         findings.iter().for_each(|finding| note(&mut episodes, finding, minute));
         minute += MINUTE;

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     Diagnosis, Estimates, Evidence, Finding, Severity, StreamLoad, consumers, estimates, producers, readers, sinks,
     stream,
@@ -23,7 +25,12 @@ pub(super) struct View<'a> {
     pub(super) signals: &'a Signals,
     pub(super) estimates: Estimates,
     pub(super) load: Option<StreamLoad>,
+    /// What was measured last is of the shards before a reshard.
+    pub(super) old_shards: bool,
 }
+
+/// Minutes that decide on a hot shard; all of them must lie behind a reshard.
+const DECIDING: SignedDuration = SignedDuration::from_mins(3);
 
 /// Findings, with what is only the effect of another one kept apart.
 #[derive(Default)]
@@ -74,8 +81,15 @@ impl Answer {
     }
 }
 
-/// Everything that is wrong, or soon will be; the first finding is the cause to act on first.
-pub fn diagnose(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, signals: &Signals) -> Vec<Finding> {
+/// Everything that is wrong, or soon will be; the first finding is the cause to act on first. `resharded` is when the
+/// open shards changed last, if known: rejections that were right for the old shards look like a hot one among the new.
+pub fn diagnose(
+    pipeline: &Pipeline,
+    policy: &ScalingPolicy,
+    facts: &Facts,
+    signals: &Signals,
+    resharded: Option<Timestamp>,
+) -> Vec<Finding> {
     let view = View {
         pipeline,
         policy,
@@ -83,6 +97,7 @@ pub fn diagnose(pipeline: &Pipeline, policy: &ScalingPolicy, facts: &Facts, sign
         signals,
         estimates: estimates(pipeline, policy, facts, signals),
         load: facts.stream.as_ref().and_then(|stream| symptoms::stream_load(policy, stream, signals)),
+        old_shards: resharded.is_some_and(|at| signals.newest_expected < at + DECIDING),
     };
     let mut answer = Answer::default();
     producers::rules(&view, &mut answer);

@@ -25,6 +25,8 @@ pub(crate) struct Scene {
     pub(crate) policy: ScalingPolicy,
     pub(crate) facts: Facts,
     pub(crate) signals: Signals,
+    /// When the open shards changed last.
+    pub(crate) resharded: Option<Timestamp>,
 }
 
 fn newest() -> Timestamp {
@@ -226,7 +228,7 @@ fn signals() -> Signals {
 impl Scene {
     pub(crate) fn healthy() -> Self {
         let policy = spec::policy::builtin("balanced").unwrap();
-        Self { pipeline: pipeline(), policy, facts: facts(), signals: signals() }
+        Self { pipeline: pipeline(), policy, facts: facts(), signals: signals(), resharded: None }
     }
 
     /// A healthy scene with something changed.
@@ -270,7 +272,7 @@ impl Scene {
     }
 
     pub(crate) fn findings(&self) -> Vec<Finding> {
-        diagnose(&self.pipeline, &self.policy, &self.facts, &self.signals)
+        diagnose(&self.pipeline, &self.policy, &self.facts, &self.signals, self.resharded)
     }
 
     pub(crate) fn codes(&self) -> Vec<Diagnosis> {

@@ -119,6 +119,8 @@ fn capacity(
         } else {
             answer.soon(finding);
         }
+    } else if !on_demand && let Some(demand) = out_of_bounds(part, estimate) {
+        answer.soon(limit(part, load, demand, numbers));
     }
     let left = estimate.and_then(|sink| spent(sink.read_burst_seconds));
     if load.read_throttles > 0.0 || left.is_some() {
@@ -198,6 +200,26 @@ fn shortage(view: &View<'_>, part: &Part<'_>, load: &SinkLoad, numbers: Vec<Evid
         Finding::new(Diagnosis::SinkShort, severity, resource.clone(), summary, remedy)
     };
     finding.with(numbers).leads_to("burst credit is gone and writes are throttled", view.signals.observed_at, left)
+}
+
+/// Write units/s that what is offered to the stream takes, where the spec's bound is below it.
+fn out_of_bounds(part: &Part<'_>, estimate: Option<&SinkEstimate>) -> Option<f64> {
+    estimate?.write_demand.filter(|demand| *demand > part.bounds.0.max.get() as f64)
+}
+
+/// The bound is too low for what comes in, before anything is throttled.
+fn limit(part: &Part<'_>, load: &SinkLoad, demand: f64, numbers: Vec<Evidence>) -> Finding {
+    let (resource, most) = (&part.resource, part.bounds.0.max);
+    let summary =
+        format!("{resource} needs {demand:.0} write units/s for what is offered; the bound of the spec is {most}.");
+    let remedy = if load.provisioned.1 < most.get() as f64 {
+        format!("Raise write capacity from {:.0} to {most}; more is not allowed.", load.provisioned.1)
+    } else {
+        format!("None inside the bounds: write capacity is at {most}.")
+    };
+    Finding::new(Diagnosis::SinkLimit, Severity::Warning, resource.clone(), summary, remedy)
+        .with(numbers)
+        .person("Raise the bound, write less often, or smaller items.")
 }
 
 /// Write capacity for what is offered, from what a record costs; while it throttles, at least clearly more than now.

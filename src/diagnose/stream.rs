@@ -34,14 +34,15 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer) {
         }
     } else if let Some(finding) = hot(view, stream, load, &resource, &numbers) {
         answer.cause(finding);
-    } else if load.rejecting || load.utilization > view.policy.shard_raise_utilization {
+    } else if load.rejecting || load.of_widest(stream) > view.policy.shard_raise_utilization {
         let finding = short(view, stream, load, resource, numbers);
         if load.rejecting { answer.cause(finding) } else { answer.soon(finding) }
     }
 }
 
 /// One shard is at its limit and others are not: named where the shards have metrics, otherwise told from rejections
-/// while the stream has room. One shard alone is no hot one: its bursts are too short for a minute's mean.
+/// while the stream has room. One shard alone is no hot one: its bursts are too short for a minute's mean. Nor is any
+/// told from minutes of the shards before a reshard, or while shards of unequal width explain it.
 fn hot(
     view: &View<'_>,
     stream: &StreamFacts,
@@ -49,7 +50,10 @@ fn hot(
     resource: &ResourceId,
     numbers: &[Evidence],
 ) -> Option<Finding> {
-    if stream.open_shards.get() < 2 {
+    if stream.open_shards.get() < 2 || view.old_shards {
+        return None;
+    }
+    if load.rejecting && is_uneven(stream) && load.of_widest(stream) > HOT_BELOW.value {
         return None;
     }
     let seen = symptoms::shard_loads(view.signals);
@@ -91,6 +95,11 @@ fn hot(
     Some(finding.sure(confidence).with(numbers).person(person))
 }
 
+/// Whether the shards' ranges of hash keys are known and not of one width.
+fn is_uneven(stream: &StreamFacts) -> bool {
+    stream.even_shards() < 0.99 * f64::from(stream.open_shards.get())
+}
+
 /// What is accepted over what the open shards take, by the tighter of records and bytes.
 fn taken(stream: &StreamFacts, load: &StreamLoad) -> f64 {
     let bytes = load.offered_bytes * load.accepted / load.offered.max(load.accepted).max(1e-9);
@@ -115,19 +124,30 @@ fn short(
     let records = load.offered / SHARD_RECORDS_PER_SECOND;
     let bytes = load.offered_bytes / SHARD_BYTES_PER_SECOND;
     let live = stream.open_shards.get();
-    let bursts = load.rejecting && load.utilization < HOT_BELOW.value;
+    let cured = view.old_shards && load.utilization < view.policy.shard_target_utilization.max(HOT_BELOW.value);
+    let bursts = load.rejecting && load.utilization < HOT_BELOW.value && !cured;
     let wanted = (records.max(bytes) / view.policy.shard_target_utilization).ceil();
     let most = view.pipeline.stream.shards.max.get().max(live);
     let next = (wanted as u32).clamp(live.saturating_add(1), live.saturating_mul(2).max(1)).min(most);
     let bound = if records >= bytes { "records" } else { "bytes" };
-    let why = if bursts { "; bursts within a second exceed it" } else { "" };
+    let why = if is_uneven(stream) {
+        &format!("; the shard with the most hash keys is offered {:.0} % of its own", load.of_widest(stream) * 100.0)
+    } else if cured {
+        "; the shards before the last reshard rejected them"
+    } else if bursts {
+        "; bursts within a second exceed it"
+    } else {
+        ""
+    };
     let summary = format!(
         "{:.0} records/s are offered to {}, {:.0} % of the limit, which is in {bound}{why}.",
         load.offered,
         stream.open_shards.words(),
         load.utilization * 100.0
     );
-    let remedy = if next > live {
+    let remedy = if cured {
+        "Wait: what was measured since the last reshard is not published yet.".to_owned()
+    } else if next > live {
         format!("Raise the shard count from {live} to {next}.")
     } else {
         format!("None inside the bounds: stream.shards.max is {most}.")

@@ -42,6 +42,13 @@ pub struct StreamLoad {
     pub utilization: f64,
 }
 
+impl StreamLoad {
+    /// Share of its limit that the shard with the most hash keys is offered, with keys that spread evenly.
+    pub fn of_widest(&self, stream: &StreamFacts) -> f64 {
+        self.utilization * f64::from(stream.open_shards.get()) / stream.even_shards()
+    }
+}
+
 /// Measures the stream; `None` when the incoming signals are not fresh.
 pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signals) -> Option<StreamLoad> {
     let incoming = &signals.stream.incoming_records;

@@ -14,7 +14,7 @@ pub use inputs::{Inputs, LARGEST_PACKET, PackError, fingerprint};
 pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
-    Attempt, BillingHour, BillingMemory, BillingSwitch, FanOutMemory, Intent, IntentState, LedgerEntry,
-    LedgerEntryKind, Memory, Recommendation, RefusedMove, ReshardLedger, Season, SinkSample, Spent, StreamModeMemory,
-    StreamSeen,
+    Attempt, BillingHour, BillingMemory, BillingSwitch, Effort, FanOutMemory, Intent, IntentState, LedgerEntry,
+    LedgerEntryKind, Memory, OpenEffort, Recommendation, RefusedMove, ReshardLedger, Season, SinkSample, Spent,
+    StreamModeMemory, StreamSeen,
 };

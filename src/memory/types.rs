@@ -6,7 +6,8 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    model::{BillingMode, Failure, ShardCount, StreamMode},
+    diagnose::Diagnosis,
+    model::{BillingMode, Failure, ResourceId, ShardCount, StreamMode},
     plan::Step,
 };
 
@@ -55,6 +56,9 @@ pub struct Memory {
     /// Switches of the stream's capacity mode.
     #[serde(default, skip_serializing_if = "StreamModeMemory::is_empty")]
     pub stream_mode: StreamModeMemory,
+    /// Raises and whether they help, by scaled field.
+    #[serde(default)]
+    pub efforts: BTreeMap<String, Effort>,
 }
 
 /// What the choice of a table's billing mode needs to remember.
@@ -117,6 +121,44 @@ impl StreamModeMemory {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Raises of one value against one shortage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Effort {
+    /// Whose value.
+    pub resource: ResourceId,
+    /// The shortage that it answers.
+    pub against: Diagnosis,
+    /// How many in a row did nothing against it.
+    pub failures: u32,
+    /// None is made before this, unless the load rises much.
+    pub rests_until: Option<Timestamp>,
+    /// Records/s offered when the last one was made or judged.
+    pub offered: f64,
+    /// The last one, while it is not judged.
+    pub open: Option<OpenEffort>,
+}
+
+/// A raise that is not judged yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenEffort {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The value before.
+    pub from: u64,
+    /// The value after.
+    pub to: u64,
+    /// When AWS showed it.
+    pub seen: Option<Timestamp>,
+    /// What got done before: records/s or units/s.
+    pub work: f64,
+    /// What should go away: the share rejected, seconds of age gained a second, or throttles.
+    pub trouble: f64,
+    /// Records/s offered before.
+    pub offered: f64,
 }
 
 /// What the choice of delivery needs to remember. The state of a move is not in here: AWS holds it.
@@ -201,6 +243,7 @@ impl Memory {
             fan_out: FanOutMemory::default(),
             billing: BTreeMap::new(),
             stream_mode: StreamModeMemory::default(),
+            efforts: BTreeMap::new(),
         }
     }
 }

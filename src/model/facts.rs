@@ -119,6 +119,15 @@ pub struct StreamFacts {
     pub tags: BTreeMap<String, String>,
 }
 
+impl StreamFacts {
+    /// How many shards as wide as the widest one would make the stream; all open ones where their ranges are not known.
+    /// With keys that spread evenly the widest shard is full when that many would be.
+    pub fn even_shards(&self) -> f64 {
+        let widest = self.shards.iter().filter_map(ShardFacts::width).max();
+        widest.map_or(f64::from(self.open_shards.get()), |width| u128::MAX as f64 / (width as f64).max(1.0))
+    }
+}
+
 /// An open shard (ListShards).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,6 +138,14 @@ pub struct ShardFacts {
     pub starting_hash_key: String,
     /// Last hash key of its range.
     pub ending_hash_key: String,
+}
+
+impl ShardFacts {
+    /// Hash keys after the first of its range; `None` when AWS wrote no range of numbers.
+    pub fn width(&self) -> Option<u128> {
+        let (first, last): (u128, u128) = (self.starting_hash_key.parse().ok()?, self.ending_hash_key.parse().ok()?);
+        last.checked_sub(first)
+    }
 }
 
 /// A registered enhanced fan-out consumer.

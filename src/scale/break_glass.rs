@@ -37,19 +37,22 @@ pub(super) fn split(
     demand: &ShardDemand,
     bound: ShardCount,
 ) -> Option<Target<Split>> {
-    let wanted = demand.wanted > stream.open_shards && stream.open_shards < bound;
+    let wanted = uneven(stream, demand) && stream.open_shards < bound;
     if !wanted || !pipeline.scaling.break_glass.contains(&BreakGlass::SplitShard) {
         return None;
     }
-    let ranges = stream.shards.iter().filter_map(|shard| {
-        let (first, last): (u128, u128) = (shard.starting_hash_key.parse().ok()?, shard.ending_hash_key.parse().ok()?);
-        Some((last.checked_sub(first)?, first, shard))
-    });
+    let ranges = stream.shards.iter().filter_map(|shard| Some((shard.width()?, shard)));
     // Of several equally wide ones the first.
-    let (width, first, shard) = ranges.rev().max_by_key(|(width, ..)| *width).filter(|(width, ..)| *width > 1)?;
+    let (width, shard) = ranges.rev().max_by_key(|(width, _)| *width).filter(|(width, _)| *width > 1)?;
+    let first: u128 = shard.starting_hash_key.parse().ok()?;
     let value = Split { shard: shard.id.clone(), new_hash_key: (first + width / 2 + 1).to_string() };
     let reason = format!("break-glass, all ten UpdateShardCount calls are used: {}", demand.reason);
     Some(Target { value, reason })
+}
+
+/// Whether the widest shard has more than its part of the keys: single splits leave the others behind.
+pub(super) fn uneven(stream: &StreamFacts, demand: &ShardDemand) -> bool {
+    f64::from(demand.wanted.get()) > stream.even_shards() * 1.01
 }
 
 /// Whether more shards are wanted than the spec allows while no call is left: then going on demand is the way out.
@@ -66,6 +69,7 @@ pub(super) fn on_demand(cycle: &Cycle<'_>, demand: &ShardDemand, memory: &mut Me
     let safe = pipeline.consumers.iter().all(|consumer| consumer.concurrency_safe);
     let left = switches(known, cycle.now) < MAX_MODE_SWITCHES_PER_DAY;
     let more = demand.wanted > cycle.stream.open_shards || stuck(cycle, cycle.stream.open_shards);
+    let more = more && cycle.load.rejecting;
     if !allowed || !safe || !left || !more || known.break_glass_since.is_some() {
         return None;
     }
@@ -243,6 +247,18 @@ mod tests {
         scene.pipeline.stream.shards.max = ShardCount(16);
         scene.stream().shards[0].ending_hash_key = "?".into();
         assert_eq!(split_of(&mut scene), None);
+    }
+
+    #[test]
+    fn shards_are_split_until_the_widest_has_room() {
+        // The load wants six shards. Six are open, and one of them has half of the keys.
+        let mut uneven = scene(&[(0, 32), (32, 38), (38, 44), (44, 50), (50, 57), (57, 63)]);
+        uneven.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
+        let expected = Split { shard: "shardId-000000000000".into(), new_hash_key: (16_u128 << 122).to_string() };
+        assert_eq!(split_of(&mut uneven), Some(expected));
+        let mut even = scene(&[(0, 11), (11, 22), (22, 32), (32, 43), (43, 53), (53, 63)]);
+        even.pipeline.scaling.break_glass = vec![BreakGlass::SplitShard];
+        assert_eq!(split_of(&mut even), None);
     }
 
     fn over() -> Load {

@@ -11,14 +11,12 @@ use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
     CapacityTarget, Sizing, TableTargets, Target, Targets,
-    guards::{SHARDS, hold},
-    model::Side,
-    sinks::field,
+    raises::{self, Raise},
 };
 use crate::{
     cost::{self, PriceSheet},
     memory::{Memory, Spent},
-    model::{Bounds, CapacityUnits, Facts, ResourceId, ShardCount, StreamMode},
+    model::{Bounds, CapacityUnits, Facts, ResourceId, ShardCount},
     spec::Pipeline,
 };
 
@@ -86,44 +84,10 @@ pub(super) fn keep(
         "${spent:.2} of the month's ${budget:.2} are spent, and the lower bounds cost ${:.2} until its end",
         budget - spent - left
     );
-    for (id, key) in take_raises(facts, &mut sizing.targets) {
-        match changed_before.get(&key) {
-            Some(at) => memory.last_change.insert(key, *at),
-            None => memory.last_change.remove(&key),
-        };
-        if !sizing.holds.iter().any(|it| it.resource == id && it.guard == "budget") {
-            sizing.holds.push(hold(&id, "budget", reason.clone(), Some(until)));
-        }
-    }
-}
-
-/// Takes away the targets that raise what is paid for, and names them: the resource and its key in the memory's changes.
-fn take_raises(facts: &Facts, targets: &mut Targets) -> Vec<(ResourceId, String)> {
-    let mut taken = Vec::new();
-    if let Some(stream) = &facts.stream {
-        let raised = targets.shards.take_if(|target| target.value > stream.open_shards).is_some();
-        let switched = targets.mode.take_if(|target| target.value == StreamMode::OnDemand).is_some();
-        if targets.split.take().is_some() || raised || switched {
-            taken.push((ResourceId::Stream(stream.name.clone()), SHARDS.to_owned()));
-        }
-    }
-    for (name, table) in targets.tables.iter_mut().filter(|(_, table)| table.billing.is_none()) {
-        let Some(live) = facts.tables.get(name) else { continue };
-        let mut take = |id: ResourceId, target: &mut CapacityTarget, write: CapacityUnits, read: CapacityUnits| {
-            for (side, slot, live) in [(Side::Write, &mut target.write, write), (Side::Read, &mut target.read, read)] {
-                if slot.take_if(|target| target.value > live).is_some() {
-                    taken.push((id.clone(), field(&id, side)));
-                }
-            }
-        };
-        take(ResourceId::Table(name.clone()), &mut table.table, live.capacity.write, live.capacity.read);
-        for (index, target) in &mut table.indexes {
-            let Some(found) = live.global_secondary_indexes.get(index) else { continue };
-            let id = ResourceId::Index(name.clone(), index.clone());
-            take(id, target, found.capacity.write, found.capacity.read);
-        }
-    }
-    taken
+    // More slots cost nothing at rest.
+    let priced = |raise: &Raise| !matches!(raise.resource, ResourceId::Mapping(_));
+    let why = ("budget", reason.as_str(), Some(until));
+    raises::hold_back(pipeline, facts, memory, changed_before, sizing, &priced, why);
 }
 
 /// Everything at the spec's lower bounds.

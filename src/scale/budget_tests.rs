@@ -43,9 +43,12 @@ fn what_costs_nothing_is_not_held_back_and_lowering_never_is() {
     scene.cycles(&Load { records: 400.0, ..Load::race() }, 5);
     let (_, sizing) = scene.cycle(&lagging);
     assert!(factor(&sizing, "leaderboard") > Some(1), "{sizing:?}");
-    let quiet = scene.cycles(&Load::quiet(), 60).unwrap();
-    assert!(!held(&quiet, "budget"), "{:?}", quiet.holds);
-    assert!(write(&quiet).is_some_and(|units| units < 1000), "{:?}", quiet.holds);
+    let lowered = (0..60).any(|_| {
+        let (_, sizing) = scene.cycle(&Load::quiet());
+        assert!(!held(&sizing, "budget"), "{:?}", sizing.holds);
+        write(&sizing).is_some_and(|units| units < 1000)
+    });
+    assert!(lowered);
 }
 
 #[test]

@@ -2,7 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{Sizing, billing, break_glass, budget, fan_out::deliver, guards, size};
+use super::{
+    Sizing, billing, break_glass, budget,
+    efforts::{self, Seen},
+    fan_out::deliver,
+    resharded, size,
+};
 use crate::{
     cost::PriceSheet,
     diagnose::{Finding, diagnose},
@@ -21,13 +26,14 @@ pub fn decide(
     memory: &mut Memory,
     now: Timestamp,
 ) -> (Vec<Finding>, Sizing) {
-    let mut findings = diagnose(pipeline, policy, facts, signals);
-    guards::discount(&mut findings, memory, policy, now);
+    let findings = diagnose(pipeline, policy, facts, signals, resharded(memory));
     let changed_before = memory.last_change.clone();
     let mut sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
     deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
     billing::choose(pipeline, policy, facts, signals, prices, memory, now, &mut sizing);
     let volume = break_glass::price(pipeline, facts, signals, prices, &mut sizing.targets);
+    let seen = Seen { pipeline, policy, facts, signals, findings: &findings, now };
+    efforts::keep(&seen, &changed_before, memory, &mut sizing);
     budget::keep(pipeline, facts, prices, memory, &changed_before, volume, &mut sizing, now);
     (findings, sizing)
 }

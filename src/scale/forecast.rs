@@ -69,10 +69,13 @@ fn ahead(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(now)
 }
 
-/// Growth that has lasted three minutes goes on until a change made now has settled; a step up is not growth.
+/// Minutes that growth must have lasted: a peak of five minutes is not a trend.
+const GROWING: usize = 6;
+
+/// Growth that has lasted goes on until a change made now has settled; a step up is not growth.
 fn trend(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> f64 {
-    let last: Vec<f64> = load.history.iter().rev().take(4).map(|(_, value)| *value).collect();
-    let growth = if last.len() == 4 {
+    let last: Vec<f64> = load.history.iter().rev().take(GROWING + 1).map(|(_, value)| *value).collect();
+    let growth = if last.len() == GROWING + 1 {
         last.windows(2).map(|pair| pair[0] - pair[1]).fold(f64::INFINITY, f64::min).max(0.0)
     } else {
         0.0

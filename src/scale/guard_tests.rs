@@ -150,3 +150,26 @@ fn a_faulty_function_gets_no_more_slots() {
     assert_eq!(factor(&sizing, "leaderboard"), None, "{findings:?}");
     assert!(held(&sizing, "not-the-bottleneck"), "{:?}", sizing.holds);
 }
+
+#[test]
+fn what_was_lowered_too_soon_stays_up_for_an_hour_after_each_raise() {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(2);
+    scene.set_write(113, 57);
+    let mut ups = Vec::new();
+    // Four minutes of a race, and then quiet for as long as capacity is kept and a little longer.
+    for minute in 0..600 {
+        let load = if minute % 40 < 4 { Load::race() } else { Load::quiet() };
+        let (_, sizing) = scene.cycle(&load);
+        let live = scene.table().capacity.write.get();
+        if let Some(units) = write(&sizing) {
+            ups.push((minute, units > live));
+            scene.set_write(units, index_write(&sizing).unwrap_or(57));
+        }
+        // A decrease an hour is always left.
+        scene.table().capacity.decreases_today = 0;
+    }
+    let turns = ups.windows(3).filter(|it| matches!(it, [(from, true), (_, false), (to, true)] if to - from <= 60));
+    assert!(turns.count() <= 1, "{ups:?}");
+    assert!(ups.iter().filter(|(_, up)| !up).count() >= 3, "it still goes down: {ups:?}");
+}

@@ -1,9 +1,10 @@
 //! Guards: what keeps a wanted value from being set now. Each says in words why and until when.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
-    diagnose::{Diagnosis, Finding},
     memory::{Memory, Recommendation},
     model::{CapacityFacts, ResourceId, Signals},
     spec::{Freeze, ScalingPolicy},
@@ -27,6 +28,49 @@ const DECREASE_EVERY: SignedDuration = SignedDuration::from_secs(3600);
 const COVERED: f64 = 0.8;
 /// Below this share of the window's highest recommendation the newest one says that it will fall further.
 const STILL_FALLING: f64 = 0.9;
+
+/// What is raised again within this time was lowered too soon.
+const TOO_SOON: SignedDuration = SignedDuration::from_hours(1);
+/// For so long it is then lowered only when its last raise is an hour old: it turns once a day at most.
+const REGRETTED: SignedDuration = SignedDuration::from_hours(24);
+/// What the memory's changes say of a field beside the last one.
+const RAISED: &str = "raised";
+const LOWERED: &str = "lowered";
+const REGRET: &str = "regretted";
+
+/// Why what turned is not lowered.
+pub(super) const TURNED: &str = "it was lowered too soon within the day: now it stays up for an hour after each raise";
+
+fn key(field: &str, what: &str) -> String {
+    format!("{field} {what}")
+}
+
+/// Takes in that a field is changed.
+pub(super) fn note_change(memory: &mut Memory, field: &str, raised: bool, now: Timestamp) {
+    let changes = &mut memory.last_change;
+    if raised && changes.get(&key(field, LOWERED)).is_some_and(|at| now < *at + TOO_SOON) {
+        changes.insert(key(field, REGRET), now);
+    }
+    changes.insert(key(field, if raised { RAISED } else { LOWERED }), now);
+    changes.insert(field.to_owned(), now);
+}
+
+/// Takes back that a field is changed.
+pub(super) fn forget_change(memory: &mut Memory, before: &BTreeMap<String, Timestamp>, field: &str) {
+    for name in [field.to_owned(), key(field, RAISED), key(field, LOWERED), key(field, REGRET)] {
+        match before.get(&name) {
+            Some(at) => memory.last_change.insert(name, *at),
+            None => memory.last_change.remove(&name),
+        };
+    }
+}
+
+/// Until when a field is not lowered because it was lowered too soon within the day.
+pub(super) fn turned(memory: &Memory, field: &str, now: Timestamp) -> Option<Timestamp> {
+    let at = |what: &str| memory.last_change.get(&key(field, what)).copied();
+    at(REGRET).filter(|at| now < *at + REGRETTED)?;
+    at(RAISED).map(|at| at + TOO_SOON).filter(|until| now < *until)
+}
 
 /// Writes a recommendation into a field's window and prunes what no window looks at any more.
 pub(super) fn recommend(memory: &mut Memory, field: &str, value: f64, keep: SignedDuration, now: Timestamp) {
@@ -100,16 +144,6 @@ impl Frozen {
         };
         Self { up: until(|freeze| freeze.up), down: until(|freeze| freeze.down) }
     }
-}
-
-/// Drops what the signals seem to say and the memory explains: just after a reshard the minutes seen are those of the
-/// old shards, and rejections that were right for them look like a hot shard among the new ones.
-pub(super) fn discount(findings: &mut Vec<Finding>, memory: &Memory, policy: &ScalingPolicy, now: Timestamp) {
-    // Three minutes decide on a hot shard; all of them must lie behind the change.
-    let seen_after = SignedDuration::from_secs(i64::from(policy.metric_delay_seconds)) + SignedDuration::from_mins(4);
-    let resharded = memory.last_change.get(SHARDS).is_some_and(|at| now < *at + seen_after);
-    let on_stream = |finding: &Finding| matches!(finding.resource, ResourceId::Stream(_));
-    findings.retain(|it| !(resharded && it.diagnosis == Diagnosis::HotShard && on_stream(it)));
 }
 
 /// A hold.

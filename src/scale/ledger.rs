@@ -148,6 +148,11 @@ fn again(memory: &mut Memory, mut seen: StreamSeen, stream: &StreamFacts, now: T
     seen
 }
 
+/// When the open shards changed last, as far as is known.
+pub fn resharded(memory: &Memory) -> Option<Timestamp> {
+    memory.last_change.get(super::guards::SHARDS).copied()
+}
+
 /// Counts a call of ours. To be called, and stored, before the call is made.
 pub fn note_reshard(memory: &mut Memory, target: ShardCount, now: Timestamp) {
     memory.reshards.entries.push(LedgerEntry { at: now, kind: LedgerEntryKind::Ours });

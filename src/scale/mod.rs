@@ -2,7 +2,8 @@
 //!
 //! One cycle is: [`remember`] (what changed since we last looked), [`learn`] (what the signals teach),
 //! [`size`] (what each resource should be now), who reads through enhanced fan-out (`fan_out`), how `auto` tables are
-//! billed (`billing`), what the month's budget pays for. What always holds: a target is inside the spec's bounds; a shard target is at most double and at least half
+//! billed (`billing`), what has not helped before (`efforts`), what the month's budget pays for. What always holds: a
+//! target is inside the spec's bounds; a shard target is at most double and at least half
 //! of the live count; nothing is lowered on missing signals, with a backlog, or against a budget; nothing that writes to
 //! a table is raised before the table.
 
@@ -12,12 +13,14 @@ mod budget;
 mod consumers;
 mod cycle;
 mod decide;
+mod efforts;
 mod fan_out;
 mod forecast;
 mod guards;
 mod learn;
 mod ledger;
 mod model;
+mod raises;
 mod retention;
 mod sinks;
 mod size;
@@ -29,7 +32,7 @@ pub use break_glass::{MAX_MODE_SWITCHES_PER_DAY, note_stream_mode, note_stream_m
 pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
-    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember,
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember, resharded,
     reshards_used,
 };
 pub use size::size;
@@ -39,6 +42,8 @@ pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTar
 mod billing_tests;
 #[cfg(test)]
 mod budget_tests;
+#[cfg(test)]
+mod effort_tests;
 #[cfg(test)]
 mod fan_out_tests;
 #[cfg(test)]

@@ -220,7 +220,7 @@ pub(super) fn decide(
         return targets;
     }
     let keep = SignedDuration::from_secs(i64::from(policy.write_stabilization_seconds));
-    let mut lower = Vec::new();
+    let mut lower: Vec<(Side, CapacityUnits, String)> = Vec::new();
     for side in [Side::Write, Side::Read] {
         let field = field(&sink.resource, side);
         let last_change = memory.last_change.get(&field).copied();
@@ -238,7 +238,7 @@ pub(super) fn decide(
         } else if let Some(highest) = guards::lower_to(memory, &field, keep, now) {
             let value = bounds.clamp(CapacityUnits(highest as u64));
             if value.get() as f64 <= live.get() as f64 * (1.0 - policy.minimum_decrease) {
-                lower.push((side, value, keep));
+                lower.push((side, value, field));
             }
         }
     }
@@ -257,11 +257,13 @@ pub(super) fn decide(
     if let Some(hold) = lowering_held(policy, sink, memory, frozen, now) {
         holds.push(hold);
     } else {
-        for (side, value, window) in lower {
-            let target = Target {
-                value,
-                reason: format!("{value} units/s were enough at all times of the last {} min", window.as_mins()),
-            };
+        for (side, value, field) in lower {
+            if let Some(until) = guards::turned(memory, &field, now) {
+                holds.push(hold(&sink.resource, "lowered-too-soon", guards::TURNED.to_owned(), Some(until)));
+                continue;
+            }
+            let reason = format!("{value} units/s were enough at all times of the last {} min", keep.as_mins());
+            let target = Target { value, reason };
             if side == Side::Write {
                 targets.write = Some(target);
             } else {

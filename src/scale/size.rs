@@ -165,7 +165,7 @@ impl Cycle<'_> {
             lowered |= targets.lowers;
             for (side, target) in [(Side::Write, &targets.write), (Side::Read, &targets.read)] {
                 if target.is_some() {
-                    memory.last_change.insert(sinks::field(&sink.resource, side), self.now);
+                    guards::note_change(memory, &sinks::field(&sink.resource, side), targets.raises, self.now);
                 }
             }
             let slot = sizing.targets.tables.entry(sink.table.to_owned()).or_default().part(&sink.resource);
@@ -195,7 +195,7 @@ impl Cycle<'_> {
             match self.factor(reader, wanted, may_lower, &field, memory) {
                 Ok(Some(target)) => {
                     lowered |= target.value < live;
-                    memory.last_change.insert(field, self.now);
+                    guards::note_change(memory, &field, target.value > live, self.now);
                     sizing.targets.consumers.entry(reader.spec.name.clone()).or_default().parallelization_factor =
                         Some(target);
                 }
@@ -257,6 +257,9 @@ impl Cycle<'_> {
         if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {
             return refuse_until("scale-in", reason, until);
         }
+        if let Some(until) = guards::turned(memory, field, self.now) {
+            return refuse_until("lowered-too-soon", guards::TURNED, Some(until));
+        }
         let reason = format!("{value} was enough at all times of the last {} min", window.as_mins());
         Ok(Some(Target { value, reason }))
     }
@@ -291,11 +294,15 @@ impl Cycle<'_> {
             return self.leave_on_demand(lowered, memory, sizing);
         }
         let stuck = break_glass::stuck(self, live);
-        if demand.wanted == live && !stuck {
+        // Shards that were split one by one go on being split until the widest of them has room.
+        let full = self.load.rejecting || self.load.of_widest(self.stream) > self.policy.shard_raise_utilization;
+        let uneven = self.calls_left == 0 && full && break_glass::uneven(self.stream, demand);
+        let more = demand.wanted > live || stuck || uneven;
+        if demand.wanted == live && !more {
             return;
         }
         let decided = self.may_reshard(memory).and_then(|()| {
-            if demand.wanted > live || stuck {
+            if more {
                 self.raise_shards(demand, wanted, memory, &sizing.targets)
             } else {
                 self.lower_shards(demand, lowered, memory)
@@ -303,12 +310,12 @@ impl Cycle<'_> {
         });
         match decided {
             Ok(Some(target)) => {
-                memory.last_change.insert(SHARDS.to_owned(), self.now);
+                guards::note_change(memory, SHARDS, target.value > live, self.now);
                 sizing.targets.shards = Some(target);
             }
             Ok(None) => {}
             Err(refusal) => {
-                if refusal.guard == "quota" && self.load.rejecting {
+                if refusal.guard == "quota" && (self.load.rejecting || uneven) {
                     let bound = stream::shard_bound(self.pipeline);
                     sizing.targets.split = break_glass::split(self.pipeline, self.stream, demand, bound);
                     if sizing.targets.split.is_none() {

@@ -438,7 +438,7 @@ fn quiet_hours_lower_capacity_then_shards_and_only_after_their_windows() {
             shards_at.get_or_insert(minute);
         }
     }
-    assert!(capacity_at.is_some_and(|minute| (19..=25).contains(&minute)), "{capacity_at:?}");
+    assert!(capacity_at.is_some_and(|minute| (14..=20).contains(&minute)), "{capacity_at:?}");
     assert!(shards_at.is_some_and(|minute| (179..=190).contains(&minute)), "{shards_at:?}");
 }
 

@@ -77,11 +77,11 @@ async fn killed_at_any_request_and_run_again_the_end_is_the_same() {
     let (all, mutations) = bench.host.requests();
     let expected = bench.shape().await;
     for index in 0..all {
-        assert_eq!(killed(Which::All, index, Moment::Before, false).await, expected, "request {index}");
+        assert_eq!(Box::pin(killed(Which::All, index, Moment::Before, false)).await, expected, "request {index}");
     }
     for index in 0..mutations {
         for lose_store in [false, true] {
-            let shape = killed(Which::Mutations, index, Moment::After, lose_store).await;
+            let shape = Box::pin(killed(Which::Mutations, index, Moment::After, lose_store)).await;
             assert_eq!(shape, expected, "after mutation {index}, store lost: {lose_store}");
         }
     }

@@ -49,7 +49,7 @@ impl Watch {
         let facts = self.facts.as_ref().unwrap();
         let scope = Scope::Diagnosis(SignedDuration::from_mins(30));
         let signals = observe::signals(&self.aws, &self.pipeline, facts, &self.policy, scope).await.unwrap();
-        let mut findings = diagnose(&self.pipeline, &self.policy, facts, &signals);
+        let mut findings = diagnose(&self.pipeline, &self.policy, facts, &signals, None);
         findings.extend(economy(&self.pipeline, &self.policy, facts, &signals, &PriceSheet::us_east_1()));
         findings
     }
