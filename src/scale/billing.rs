@@ -435,6 +435,32 @@ mod tests {
     }
 
     #[test]
+    fn another_mode_has_to_be_clearly_cheaper() {
+        let prices = PriceSheet::us_east_1();
+        let usd = |meters: Meters| meters.usd(&prices).total_usd;
+        let held = usd(Meters { wcu_hours: 2400.0, ..Meters::default() });
+        let million = usd(Meters { write_request_units: 1e6, ..Meters::default() });
+        // A day in which on demand would have cost this share of 100 provisioned units.
+        let switches = |share: f64| {
+            let write = share * held / million * 1e6;
+            let hour = BillingHour {
+                at: at(0),
+                minutes: 24 * 60,
+                write,
+                read: 0.0,
+                held_write: 2400.0,
+                held_read: 0.0,
+                over: false,
+            };
+            let mode = Some(BillingMode::Provisioned);
+            let known = BillingMemory { mode, hours: vec![hour], ..BillingMemory::default() };
+            cheaper(&known, &prices, at(24 * 60)).is_some()
+        };
+        assert!(switches(0.84));
+        assert!(!switches(0.86));
+    }
+
+    #[test]
     fn a_table_rests_a_day_after_a_switch_and_aws_takes_four_to_on_demand() {
         let guard = |switches: &[(i64, BillingMode)], to| {
             let switches: Vec<_> =

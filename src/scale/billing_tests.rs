@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     memory::{BillingMemory, Memory},
-    model::{BillingMode, CapacityUnits, ErrorClass, Failure, IndexSignals, LifecycleStatus, Signal},
+    model::{BillingMode, CapacityUnits, ErrorClass, Failure, IndexSignals, LifecycleStatus, ShardCount, Signal},
     spec::{Begins, Billing, Freeze, Window},
 };
 
@@ -143,6 +143,8 @@ fn nothing_is_switched_while_anything_else_is_going_on() {
     assert_eq!(chosen(&with(&|_| (), &little())), Some(BillingMode::OnDemand));
     refused("in-transition", &|scene| scene.table().status = LifecycleStatus::Updating, &little());
     refused("in-transition", &|scene| scene.stream().status = LifecycleStatus::Updating, &little());
+    let called = |scene: &mut Scene| scene.memory.stream_seen.as_mut().unwrap().pending_target = Some(ShardCount(2));
+    refused("in-transition", &called, &little());
     refused("in-transition", &|scene| scene.facts.mappings[0].state = crate::model::MappingState::Updating, &little());
     for (up, down) in [(true, false), (false, true)] {
         let freeze = |scene: &mut Scene| {
@@ -178,9 +180,27 @@ fn an_index_without_metrics_or_outside_the_spec_keeps_the_mode() {
     assert!(held(&sizing, "blind"), "{:?}", sizing.holds);
 
     let mut scene = auto();
+    for _ in 0..30 {
+        let mut signals = scene.signals(&little());
+        signals.tables.get_mut(TABLE).unwrap().indexes.clear();
+        scene.cycle_on(&signals);
+    }
+    assert!(scene.memory.billing[TABLE].hours.is_empty(), "what the index used is not known");
+
+    let mut scene = auto();
     scene.pipeline.tables[0].global_secondary_indexes.clear();
     scene.cycles(&little(), 30);
     assert!(scene.memory.billing[TABLE].hours.is_empty(), "what another index costs and needs is not known");
+}
+
+#[test]
+fn a_day_of_which_too_little_was_measured_decides_nothing() {
+    let mut scene = due(auto(), &little());
+    // Of five hours ten minutes each.
+    for hour in scene.memory.billing.get_mut(TABLE).unwrap().hours.iter_mut().take(5) {
+        hour.minutes = 10;
+    }
+    assert_eq!(chosen(&scene.cycle(&little()).1), None);
 }
 
 #[test]
@@ -189,6 +209,15 @@ fn back_to_provisioned_only_where_the_bounds_carry_what_was_used() {
     scene.pipeline.tables[0].write_capacity.max = CapacityUnits(20);
     scene.cycles(&much(), DAY);
     let last = scene.cycles(&much(), DELAY).unwrap();
+    assert_eq!(chosen(&last), None);
+    assert!(held(&last, "bounds"), "{:?}", last.holds);
+
+    // So it is for reads.
+    let reading = Load { read: 100.0, ..much() };
+    let mut scene = on_demand(auto());
+    scene.pipeline.tables[0].read_capacity.max = CapacityUnits(90);
+    scene.cycles(&reading, DAY);
+    let last = scene.cycles(&reading, DELAY).unwrap();
     assert_eq!(chosen(&last), None);
     assert!(held(&last, "bounds"), "{:?}", last.holds);
 }

@@ -303,6 +303,14 @@ mod tests {
             scene.pipeline.scaling.freeze = vec![crate::spec::Freeze { window, up: true, down: false }];
         };
         assert_eq!(switched(frozen), None);
+        let called = |scene: &mut Scene| {
+            let a_minute_ago = scene.now - SignedDuration::from_mins(1);
+            note_stream_mode(&mut scene.memory, StreamMode::OnDemand, a_minute_ago);
+        };
+        assert_eq!(switched(called), None, "the call does not show yet");
+        let mut uneven = scene(&[(0, 32), (32, 38), (38, 44), (44, 50), (50, 57), (57, 63)]);
+        uneven.pipeline.scaling.break_glass = vec![BreakGlass::OnDemand];
+        assert_eq!(mode_of(&uneven.cycle(&over()).1), None, "as many shards as are wanted");
         assert_eq!(switched(|scene| scene.pipeline.objectives.monthly_budget_usd = Some(1.0)), None, "not paid for");
     }
 
@@ -369,6 +377,18 @@ mod tests {
         assert!(held(&no_call, "quota"), "{:?}", no_call.holds);
         let twice = back(25, &load, |scene| scene.memory.stream_mode.switches = vec![scene.now; 2]);
         assert!(held(&twice, "quota"), "{:?}", twice.holds);
+        let changing = back(25, &load, |scene| scene.stream().status = LifecycleStatus::Updating);
+        assert!(held(&changing, "in-transition"), "{:?}", changing.holds);
+        let rejecting = back(25, &Load { rejected: 100.0, ..load.clone() }, |_| ());
+        assert!(held(&rejecting, "break-glass"), "{:?}", rejecting.holds);
+        let lowered = back(25, &load, |scene| {
+            let window = SignedDuration::from_secs(i64::from(scene.policy.write_stabilization_seconds));
+            for minutes in (1..=window.as_mins() + 3).rev() {
+                let at = scene.now - SignedDuration::from_mins(minutes);
+                guards::recommend(&mut scene.memory, "table/alleycat-races writeCapacity", 60.0, window, at);
+            }
+        });
+        assert!(held(&lowered, "one-stage-at-a-time"), "{:?}", lowered.holds);
         let behind = back(25, &Load { age_seconds: 300.0, ..load.clone() }, |_| ());
         assert!(held(&behind, "scale-in"), "{:?}", behind.holds);
         let not_ours = back(25, &load, |scene| scene.memory.stream_mode.break_glass_since = None);

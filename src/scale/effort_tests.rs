@@ -70,6 +70,36 @@ fn what_did_nothing_twice_in_a_row_rests_and_twice_as_long_each_time() {
     assert!(again.rests_until.unwrap() > scene.now + SignedDuration::from_hours(3));
 }
 
+/// A scene whose index was raised in the last pass, and the minutes from then until the raise is judged.
+fn raised() -> (Scene, u32) {
+    let mut scene = roomy();
+    for _ in 0..5 {
+        if play(&mut scene, &stubborn(), 1)[0].is_some() {
+            let minutes = scene.policy.metric_delay_seconds.div_ceil(60) + 4;
+            return (scene, minutes);
+        }
+    }
+    panic!("not raised: {:?}", scene.memory.efforts);
+}
+
+#[test]
+fn a_raise_is_judged_once_it_is_there_and_measured() {
+    let failures = |scene: &Scene| effort(scene).unwrap().failures;
+    let (mut scene, minutes) = raised();
+    play(&mut scene, &stubborn(), minutes - 1);
+    assert_eq!(failures(&scene), 0, "not measured yet");
+    play(&mut scene, &stubborn(), 1);
+    assert_eq!(failures(&scene), 1);
+
+    let mut scene = roomy();
+    (0..2 * minutes).for_each(|_| drop(scene.cycle(&stubborn())));
+    assert_eq!(failures(&scene), 0, "it is not there");
+
+    let (mut scene, minutes) = raised();
+    play(&mut scene, &Load { records: 2.0 * stubborn().records, ..stubborn() }, minutes + 1);
+    assert_eq!(failures(&scene), 0, "the load rose");
+}
+
 #[test]
 fn a_load_that_rises_much_ends_the_rest() {
     let mut scene = roomy();

@@ -152,6 +152,35 @@ fn a_faulty_function_gets_no_more_slots() {
 }
 
 #[test]
+fn a_factor_that_was_lowered_too_soon_stays_up_for_an_hour_after_its_raise() {
+    let little =
+        Load { records: 5.0, invocations: (0.1, 0.1), write: 1.0, index_write: 0.5, read: 0.5, ..Load::race() };
+    let after = |minutes: Option<i64>| {
+        let mut scene = Scene::new();
+        scene.pipeline.consumers.iter_mut().for_each(|consumer| consumer.writes_to.clear());
+        scene.facts.mappings[0].parallelization_factor = ParallelizationFactor(4);
+        for _ in 0..300 {
+            let sizing = scene.cycle(&little).1;
+            if let Some(at) = minutes.map(|ago| scene.now - SignedDuration::from_mins(ago)) {
+                for what in ["raised", "regretted"] {
+                    scene.memory.last_change.insert(format!("mapping/leaderboard parallelizationFactor {what}"), at);
+                }
+            }
+            if factor(&sizing, "leaderboard").is_some() {
+                return None;
+            }
+            if held(&sizing, "lowered-too-soon") {
+                return Some(());
+            }
+        }
+        panic!("neither lowered nor held: {:?}", scene.cycle(&little).1.holds);
+    };
+    assert_eq!(after(None), None);
+    assert_eq!(after(Some(61)), None);
+    assert_eq!(after(Some(30)), Some(()));
+}
+
+#[test]
 fn what_was_lowered_too_soon_stays_up_for_an_hour_after_each_raise() {
     let mut scene = Scene::new();
     scene.stream().open_shards = ShardCount(2);

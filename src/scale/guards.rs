@@ -213,6 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_raised_again_within_an_hour_turned_and_stays_so_for_a_day() {
+        let changed = |changes: &[(bool, i64)]| {
+            let mut memory = Memory::empty();
+            changes.iter().for_each(|(raised, minute)| note_change(&mut memory, "x", *raised, at(*minute)));
+            memory
+        };
+        assert_eq!(turned(&changed(&[(false, 0), (true, 60)]), "x", at(61)), None, "an hour later");
+        let soon = changed(&[(false, 0), (true, 59)]);
+        assert_eq!(turned(&soon, "x", at(60)), Some(at(119)));
+        assert_eq!(turned(&soon, "x", at(119)), None, "an hour after its raise");
+        let day = 24 * 60;
+        let again = changed(&[(false, 0), (true, 59), (true, day)]);
+        assert_eq!(turned(&again, "x", at(day + 58)), Some(at(day + 60)));
+        assert_eq!(turned(&again, "x", at(day + 59)), None, "that was yesterday");
+    }
+
+    #[test]
     fn decreases_keep_the_reserve_and_then_wait_an_hour() {
         let policy = policy::builtin("balanced").unwrap();
         let capacity = |decreases_today, last| CapacityFacts {

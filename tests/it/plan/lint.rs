@@ -357,6 +357,9 @@ fn billing_modes() {
     refused(&setup, switch(BillingMode::Provisioned, Some(40), &[]), "GSI_Index: its capacity is missing");
     refused(&setup, switch(BillingMode::Provisioned, None, &[20]), "table: its capacity is missing");
     refused(&setup, switch(BillingMode::Provisioned, Some(19), &[20]), "outside [20, 4000]");
+    let mut without = setup.clone();
+    without.table().global_secondary_indexes.clear();
+    refused(&without, switch(BillingMode::Provisioned, Some(40), &[20]), "is not in the spec, or does not exist");
     setup.pipeline.tables[0].global_secondary_indexes.clear();
     refused(&setup, switch(BillingMode::Provisioned, Some(40), &[]), "nobody knows its capacity");
 }
