@@ -71,6 +71,7 @@ pub(super) fn deliver(
     if !pipeline.consumers.iter().any(free) || frozen.up.is_some() || frozen.down.is_some() {
         return;
     }
+    // A load that is not known neither ends a quiet week nor lets it begin anew.
     let Some(load) = diagnose::stream_load(policy, stream, signals) else {
         memory.fan_out.short_since = None;
         return;
@@ -92,14 +93,12 @@ pub(super) fn deliver(
     }
     let fanned = readings.iter().filter(|(spec, reading)| free(spec) && reading.way() == Some(Way::EnhancedFanOut));
     for (spec, _) in fanned {
-        match quiet(&scene) {
-            Some(false) => _ = memory.fan_out.quiet_since.remove(&spec.name),
-            Some(true) => _ = memory.fan_out.quiet_since.entry(spec.name.clone()).or_insert(now),
-            // Not known is no reason to begin anew, nor to go on counting towards an end.
-            None => continue,
+        if !quiet(&scene) {
+            memory.fan_out.quiet_since.remove(&spec.name);
+            continue;
         }
-        let since = memory.fan_out.quiet_since.get(&spec.name);
-        if since.is_some_and(|since| now.duration_since(*since) >= QUIET_FOR) {
+        let since = *memory.fan_out.quiet_since.entry(spec.name.clone()).or_insert(now);
+        if now.duration_since(since) >= QUIET_FOR {
             let reason = "for 7 days shared reads would have done at half of what asks for fan-out".to_owned();
             set(sizing, spec, Way::Shared, reason);
             break;
@@ -154,17 +153,14 @@ fn wanted(scene: &Scene<'_>, memory: &Memory) -> Option<String> {
     scene.cheaper_than_shards().map(|price| format!("{why}; {price}"))
 }
 
-/// Whether one more shared reader would leave everything below half of what asks for fan-out; `None`: not known.
-fn quiet(scene: &Scene<'_>) -> Option<bool> {
-    if !scene.signals.stream.incoming_bytes.is_fresh() {
-        return None;
-    }
+/// Whether one more shared reader would leave everything below half of what asks for fan-out.
+fn quiet(scene: &Scene<'_>) -> bool {
     let readers = scene.sharing as f64 + 1.0;
     let shards = f64::from(scene.stream.open_shards.get().max(1));
     let used = readers * scene.bytes / (shards * SHARD_READ_BYTES_PER_SECOND);
     let objective_ms = scene.pipeline.objectives.iterator_age.as_secs_f64() * 1000.0;
     let tight = objective_ms * HALF < readers * SHARED_MS;
-    Some(used < HALF * READ_SHARE && !tight && scene.throttled_minutes() == 0 && scene.lagging.is_empty())
+    used < HALF * READ_SHARE && !tight && scene.throttled_minutes() == 0 && scene.lagging.is_empty()
 }
 
 impl Scene<'_> {

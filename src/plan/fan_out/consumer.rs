@@ -133,7 +133,7 @@ pub(in crate::plan) fn orphans(draft: &mut Draft, input: &Input<'_>) {
         let unwanted = spec.is_none_or(|spec| {
             let reading = Reading::of(input.pipeline, input.facts, spec);
             let polls = reading.shared.is_some_and(|mapping| mapping.state == MappingState::Enabled);
-            polls && reading.moving().is_none() && wanted(input.targets, spec, &reading) == Way::Shared
+            polls && wanted(input.targets, spec, &reading) == Way::Shared
         });
         if ours && !read && unwanted && live.status == LifecycleStatus::Active {
             deregister(draft, input, live, "nothing reads through it");
