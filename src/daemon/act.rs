@@ -229,6 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn an_undo_never_rests() {
+        let of = |on: bool, note_all: fn(&mut Memory, &Step)| {
+            let settings =
+                MappingChange { consumer: "c".into(), uuid: "u".into(), enabled: Some(on), ..MappingChange::default() };
+            let step = Step::UpdateMapping(Box::new(settings));
+            let mut memory = Memory::empty();
+            note_all(&mut memory, &step);
+            let call = serde_json::to_value(step).unwrap();
+            let wanted = plan(&[change(&ResourceId::Mapping("c".into()), Action::Replace, &[call])]);
+            chosen(&wanted, &facts("ACTIVE", "", "Disabled"), &memory, 60).len()
+        };
+        let denied = |memory: &mut Memory, step: &Step| note(memory, step, &Err(failure(ErrorClass::Denied)), at(0));
+        let in_vain = |memory: &mut Memory, step: &Step| (0..3).for_each(|_| note(memory, step, &Ok(()), at(0)));
+        assert_eq!((of(false, denied), of(false, in_vain)), (0, 0));
+        assert_eq!((of(true, denied), of(true, in_vain)), (1, 1), "while it rested, nothing would read");
+    }
+
+    #[test]
     fn a_refused_decrease_does_not_hold_up_a_raise() {
         for class in [ErrorClass::QuotaExhausted, ErrorClass::Invalid] {
             let mut memory = Memory::empty();

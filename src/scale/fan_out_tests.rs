@@ -15,7 +15,7 @@ use crate::{
         ConsumerSignals, Facts, MappingState, Point, ResourceId, ShardCount, Signal, Signals, StreamSignals, TAG_MOVE,
         TAG_PIPELINE,
     },
-    spec::{Delivery, ExternalConsumer, Pipeline, policy},
+    spec::{Begins, Delivery, ExternalConsumer, Freeze, Pipeline, Window, policy},
 };
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
@@ -256,4 +256,26 @@ fn nothing_is_chosen_blindly() {
     blind.pipeline.objectives.iterator_age = SignedDuration::from_millis(100);
     blind.signals.stream.incoming_bytes = Signal::absent();
     assert_eq!(blind.chosen_after(20), None);
+}
+
+#[test]
+fn a_week_does_not_end_while_the_bytes_are_not_known() {
+    let mut quiet = scene().others(1).on_fan_out();
+    quiet.chosen();
+    quiet.now += SignedDuration::from_hours(7 * 24);
+    quiet.signals.stream.incoming_bytes = Signal::absent();
+    assert_eq!(quiet.chosen(), None);
+}
+
+#[test]
+fn nothing_is_chosen_in_a_freeze() {
+    let of = |up, down| {
+        let mut scene = scene().others(4);
+        scene.pipeline.objectives.iterator_age = SignedDuration::from_millis(999);
+        let window = Window { begins: Begins::At(scene.now), duration: MINUTE };
+        scene.pipeline.scaling.freeze = vec![Freeze { window, up, down }];
+        scene.chosen()
+    };
+    assert_eq!(of(false, false), Some(Way::EnhancedFanOut));
+    assert_eq!((of(true, false), of(false, true)), (None, None), "whichever way is frozen");
 }

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     apply::fixtures::{self, at},
     cost::PriceSheet,
-    model::{Bounds, Hours, MANAGED_BY, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE, TAG_PIPELINE},
+    model::{
+        Bounds, FanOutFacts, FunctionFacts, Hours, MANAGED_BY, Signal, StreamSignals, TAG_MANAGED_BY, TAG_MOVE,
+        TAG_PIPELINE,
+    },
     plan::{Action, Change, Plan, codes, lint, plan as make_plan},
     spec::policy,
 };
@@ -113,6 +116,22 @@ impl World {
         self
     }
 
+    /// A second consumer like the first: `d`, with mapping `x` of function `fd`.
+    fn with_second_consumer(mut self) -> Self {
+        let spec = ConsumerSpec { name: "d".into(), function: "fd".into(), ..self.pipeline.consumers[0].clone() };
+        self.pipeline.consumers.push(spec);
+        let function_arn = "arn:aws:lambda:r:1:function:fd".to_owned();
+        let function = FunctionFacts { arn: function_arn.clone(), ..self.facts.functions["fn"].clone() };
+        self.facts.functions.insert("fd".into(), function);
+        let mapping = MappingFacts { uuid: "x".into(), function_arn, ..self.facts.mappings[0].clone() };
+        self.facts.mappings.push(mapping);
+        let registered =
+            FanOutFacts { name: "p-d".into(), arn: "a/consumer/p-d:1".into(), ..self.facts.fan_out[0].clone() };
+        self.facts.fan_out.push(registered);
+        self.evidence.signals.consumers.insert("d".into(), healthy(1_000.0));
+        self
+    }
+
     /// It reads through fan-out and the spec wants it shared.
     fn on_fan_out(self) -> Self {
         let mut world = self.registered(Way::Shared).with_new(MappingState::Enabled);
@@ -124,6 +143,13 @@ impl World {
 }
 
 type Arrange = fn(&mut World);
+
+/// The function reads the stream through another mapping, too.
+fn second_mapping(world: &mut World) {
+    let arn = "arn:aws:lambda:r:1:function:fn:live".to_owned();
+    let other = MappingFacts { uuid: "w".into(), function_arn: arn, ..world.facts.mappings[0].clone() };
+    world.facts.mappings.push(other);
+}
 
 fn replaced(plan: &Plan) -> &Change {
     let change = plan.changes.iter().find(|change| change.action == Action::Replace);
@@ -205,11 +231,7 @@ fn the_settings_of_the_old_mapping_are_copied() {
 fn what_stands_against_a_move_is_said_and_nothing_is_changed() {
     let cases: [(&str, Arrange); 11] = [
         ("does not allow", |world| world.pipeline.consumers[0].idempotent = false),
-        ("second mapping on the stream (w)", |world| {
-            let arn = "arn:aws:lambda:r:1:function:fn:live".to_owned();
-            let other = MappingFacts { uuid: "w".into(), function_arn: arn, ..world.facts.mappings[0].clone() };
-            world.facts.mappings.push(other);
-        }),
+        ("second mapping on the stream (w)", second_mapping),
         ("a KMS key hides its filter patterns", |world| world.old().kms_key_arn = Some("key".into())),
         ("the stream is in transition", |world| {
             world.facts.stream.as_mut().unwrap().status = crate::model::LifecycleStatus::Updating;
@@ -243,6 +265,35 @@ fn what_stands_against_a_move_is_said_and_nothing_is_changed() {
 }
 
 #[test]
+fn one_consumer_is_moved_at_a_time() {
+    let moved = |world: &World| {
+        let plan = world.plan();
+        let moved = plan.changes.iter().filter(|change| change.action == Action::Replace);
+        let moved: Vec<String> = moved.map(|change| change.resource.to_string()).collect();
+        let refused = plan.blocked.iter().filter(|blocked| blocked.code == codes::MOVE_REFUSED);
+        (moved.join(" "), refused.map(|blocked| blocked.reason.clone()).collect::<Vec<_>>().join(" "))
+    };
+    let mut two = world().registered(Way::EnhancedFanOut).with_second_consumer();
+    let (first, refused) = moved(&two);
+    assert!(first == "mapping/c" && refused.ends_with("mapping/c is being moved"), "{first}: {refused}");
+    two.facts.mappings[1].state = MappingState::Disabled;
+    two.facts.mappings[1].last_modified = Some(newest() - MINUTE);
+    let (begun, refused) = moved(&two);
+    assert!(begun == "mapping/d" && refused.ends_with("mapping/d is being moved"), "{begun}: {refused}");
+}
+
+#[test]
+fn a_mapping_of_somebody_else_is_not_moved() {
+    for owner in [Some("other"), None] {
+        let mut theirs = world();
+        theirs.old().tags = owner.map(|name| (TAG_PIPELINE.to_owned(), name.to_owned())).into_iter().collect();
+        let plan = theirs.plan();
+        assert!(plan.changes.is_empty(), "not even its fan-out consumer is registered: {plan:#?}");
+        assert_ne!(plan.blocked[0].code, codes::MOVE_REFUSED);
+    }
+}
+
+#[test]
 fn registered_consumers_are_counted_and_others_are_never_taken() {
     let full = |count: usize, status: &str| {
         let mut world = world();
@@ -272,6 +323,11 @@ fn switched_off_it_waits_for_the_metrics_and_is_then_created_or_undone() {
     let off = |before: SignedDuration| world().registered(Way::EnhancedFanOut).switched_off(before);
     let plan = off(seconds(50)).plan();
     assert!(replaced(&plan).wait.as_ref().unwrap().contains("are published"), "{plan:#?}");
+    let mut stopping = off(MINUTE * 2);
+    stopping.old().state = MappingState::Disabling;
+    let plan = stopping.plan();
+    assert_eq!(calls(replaced(&plan)), ["delete u"], "the new one is not created while the old one may poll");
+    assert!(replaced(&plan).wait.as_ref().unwrap().ends_with("is Disabling"), "{plan:#?}");
     let mut young = off(MINUTE * 2);
     young.now = newest() + seconds(10);
     assert!(replaced(&young.plan()).wait.as_ref().unwrap().contains("invocations of the old mapping end"));
@@ -280,7 +336,8 @@ fn switched_off_it_waits_for_the_metrics_and_is_then_created_or_undone() {
     assert!(calls(replaced(&plan))[0].starts_with(wanted) && replaced(&plan).wait.is_none(), "{plan:#?}");
     assert_eq!(calls(replaced(&plan))[1], "delete u");
 
-    let undone: [(&str, Arrange); 7] = [
+    let undone: [(&str, Arrange); 8] = [
+        ("second mapping on the stream (w)", second_mapping),
         ("errors at", |world| {
             world.evidence.signals.consumers.get_mut("c").unwrap().errors.points.last_mut().unwrap().value = 2.0;
         }),
@@ -385,7 +442,16 @@ fn orphans_of_ours_are_deregistered_and_no_others() {
     assert!(!orphan(|world| world.pipeline.consumers[0].delivery = Delivery::EnhancedFanOut));
     assert!(!orphan(|world| _ = world.facts.fan_out[0].tags.insert(TAG_PIPELINE.to_owned(), "other".to_owned())));
     assert!(!orphan(|world| world.facts.fan_out[0].tags.clear()));
-    assert!(!orphan(|world| world.old().state = MappingState::Disabled), "its reader may be on the way");
+    assert!(!orphan(|world| world.old().state = MappingState::Disabled), "its reader is being moved");
+    assert!(!orphan(|world| world.old().state = MappingState::Enabling), "nothing polls the stream yet");
+    assert!(!orphan(|world| world.facts.mappings.clear()), "its reader may be there and not be listed yet");
+    let read_through: Arrange = |world| {
+        world.facts.fan_out[0].name = "p-gone".into();
+        let function_arn = "arn:aws:lambda:r:1:function:gone".to_owned();
+        let source_arn = world.facts.fan_out[0].arn.clone();
+        world.facts.mappings.push(MappingFacts { function_arn, source_arn, ..world.facts.mappings[0].clone() });
+    };
+    assert!(!orphan(read_through), "its consumer has left the spec, but its mapping has not gone");
 }
 
 #[test]
@@ -412,6 +478,19 @@ fn a_mapping_that_somebody_switched_off_is_not_taken_for_a_move() {
     paused.old().state = MappingState::Disabled;
     let plan = paused.plan();
     assert!(plan.changes.iter().all(|change| change.action != Action::Replace), "{plan:#?}");
+}
+
+#[test]
+fn only_a_mapping_that_polls_is_moved() {
+    use MappingState::{Creating, Disabled, Disabling, Enabling, Updating};
+    for state in [Creating, Enabling, Disabling, Disabled, Updating] {
+        let mut idle = world();
+        idle.old().state = state;
+        idle.old().last_modified = Some(newest() - MINUTE * 20);
+        let plan = idle.plan();
+        let known = plan.changes.iter().all(|change| change.action == Action::Update);
+        assert!(known && plan.blocked.is_empty(), "{state:?}: {plan:#?}");
+    }
 }
 
 #[test]
