@@ -2,11 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Report;
 use crate::{
     apply::{Presence, presence, resource},
+    diagnose::{Diagnosis, Finding, Severity},
     memory::{Attempt, Memory},
     model::{ErrorClass, Facts, Failure, ResourceId},
     plan::{Action, Change, MappingChange, Plan, Step},
+    scale::Hold,
     spec::Pipeline,
 };
 
@@ -123,6 +126,15 @@ pub fn note(memory: &mut Memory, step: &Step, result: &Result<(), Failure>, now:
     let rest = if refused || accepted >= ACCEPTED_IN_VAIN { REST } else { SignedDuration::ZERO };
     let not_before = now.checked_add(rest).unwrap_or(now);
     memory.attempts.insert(key, Attempt { step: step.clone(), accepted, not_before, whole_resource });
+}
+
+/// Whether the next pass should not wait: a call was refused, or lost, in a way that may be over in seconds, or records
+/// are rejected while the stream is still being changed.
+pub fn cannot_wait(report: &Report) -> bool {
+    let lost = report.performed.iter().any(|(_, result)| result.as_ref().is_err_and(|it| it.class.is_retryable()));
+    let rejected = |it: &Finding| it.diagnosis == Diagnosis::IngestShort && it.severity == Severity::Critical;
+    let changing = |it: &Hold| it.guard == "in-transition" && matches!(it.resource, ResourceId::Stream(_));
+    lost || (report.findings.iter().any(rejected) && report.sizing.holds.iter().any(changing))
 }
 
 /// Forgets the calls on resources that are as they should be.

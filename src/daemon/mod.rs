@@ -56,13 +56,15 @@ pub async fn run(
     if let Err(error) = apply::reconcile(store, pipeline, aws.clock().now()) {
         tracing::error!(%error, "cannot read the intents of an earlier run");
     }
-    let mut failed = 0;
+    let (mut failed, mut hurried) = (0, 0);
     while !until.is_due(aws.clock().now()) {
         let report = Box::pin(pass::pass(aws, store, memory, pipeline, policy, prices, mode, Some(&until.flag))).await;
         failed = if report.failure.is_some() { failed + 1 } else { 0 };
+        hurried = if act::cannot_wait(&report) { hurried + 1 } else { 0 };
         on_report(&report);
         let now = aws.clock().now();
         let next = schedule::next_pass(&pipeline.name, interval, failed, now);
+        let next = schedule::again(hurried, now).map_or(next, |again| next.min(again));
         let wake = until.at.map_or(next, |at| next.min(at));
         sleep_or_stop(aws.clock().sleep(wake.duration_since(now)), &mut until.flag).await;
     }

@@ -16,6 +16,16 @@ pub fn next_pass(pipeline: &str, interval: SignedDuration, failed: u32, now: Tim
     Timestamp::from_millisecond(slot.saturating_mul(interval).saturating_add(phase)).unwrap_or(Timestamp::MAX)
 }
 
+/// What cannot wait for the next pass is looked at again after this time.
+const AGAIN: SignedDuration = SignedDuration::from_secs(15);
+/// So many passes in a row: three minutes, longer than most reshards.
+const AGAIN_AT_MOST: u32 = 12;
+
+/// When to look again after so many passes in a row that left something that cannot wait.
+pub fn again(hurried: u32, now: Timestamp) -> Option<Timestamp> {
+    (1..=AGAIN_AT_MOST).contains(&hurried).then(|| now + AGAIN)
+}
+
 /// FNV-1a, 64 bits: the same phase in every run and on every machine.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
@@ -38,6 +48,15 @@ mod tests {
             let next = next_pass("alleycat", MINUTE, 0, at(first.as_millisecond() + took));
             assert_eq!(next.duration_since(first), MINUTE, "a pass that took {took} ms");
         }
+    }
+
+    #[test]
+    fn what_cannot_wait_is_looked_at_four_times_a_minute_for_three_minutes() {
+        let now = at(1_000_000_000);
+        let pause = |hurried| again(hurried, now).map(|next| next.duration_since(now).as_secs());
+        assert_eq!(pause(0), None);
+        assert!((1..=12).all(|hurried| pause(hurried) == Some(15)));
+        assert_eq!(pause(13), None, "then with the next pass on the grid");
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub const SHARD_RECORDS_PER_SECOND: f64 = 1000.0;
 /// Bytes a shard takes a second, 1 MiB (same source).
 pub const SHARD_BYTES_PER_SECOND: f64 = KIB * KIB;
 
+/// So large a share of the newest minute's records is not rejected by chance.
+const FLOOD: f64 = 0.1;
+
 /// Shards that so many records/s and bytes/s fill, evenly spread, by the tighter of the two.
 pub fn shards_filled(records: f64, bytes: f64) -> f64 {
     (records / SHARD_RECORDS_PER_SECOND).max(bytes / SHARD_BYTES_PER_SECOND)
@@ -38,6 +41,8 @@ pub struct StreamLoad {
     pub rejected_ratio: f64,
     /// More than the policy's share was rejected in two of the last three minutes.
     pub rejecting: bool,
+    /// The newest minute alone leaves no doubt: more is offered than the shards take, and a tenth of it was rejected.
+    pub flooded: bool,
     /// Offered now over what the open shards take, by the tighter of records and bytes.
     pub utilization: f64,
 }
@@ -71,8 +76,8 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
     let young: Vec<(f64, f64)> = young.collect();
     let settled = incoming.points.iter().rev().take(3).map(|point| minute(point.at, point.value));
     let recent = || young.iter().rev().copied().chain(settled.clone());
-    let rejecting = recent().filter(|(offered, rejected)| *rejected > offered * policy.rejecting_ratio).count() >= 2;
     let rejected_ratio = recent().next().map_or(0.0, |(offered, rejected)| ratio(rejected, offered));
+    let rejecting = recent().filter(|(offered, rejected)| *rejected > offered * policy.rejecting_ratio).count() >= 2;
     let accepted = now_of(incoming)?;
     let offered = now_of_points(history.iter().map(|(_, value)| value * MINUTE))?;
     let offered = young.iter().map(|(offered, _)| *offered).fold(offered, f64::max);
@@ -80,7 +85,8 @@ pub fn stream_load(policy: &ScalingPolicy, stream: &StreamFacts, signals: &Signa
     let offered_bytes = if accepted > 0.0 { bytes * (offered / accepted).max(1.0) } else { bytes };
     let shards = f64::from(stream.open_shards.get());
     let utilization = shards_filled(offered, offered_bytes) / shards;
-    Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, utilization })
+    let flooded = utilization > 1.0 && rejected_ratio > FLOOD;
+    Some(StreamLoad { accepted, offered, offered_bytes, history, rejected_ratio, rejecting, flooded, utilization })
 }
 
 /// One open shard, by its own metrics.
@@ -214,6 +220,8 @@ pub struct SinkLoad {
     pub read: f64,
     /// Write throttle events for provisioned throughput in the last three minutes.
     pub write_throttles: f64,
+    /// Write units that burst credit holds at least: what was not used in the last five minutes; none after a throttle.
+    pub write_credit: f64,
     /// The start of the newest minute in which writes were throttled for provisioned throughput.
     pub last_write_throttle: Option<Timestamp>,
     /// Write throttle events for a hot key range in the last three minutes.
@@ -233,7 +241,12 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
     }
     let sum3 = |signal: &Signal| sum(signal, signals.newest_expected, 3);
     let last = |signal: &Signal| signal.points.iter().rev().find(|point| point.value > 0.0).map(|point| point.at);
+    let throttled = sum3(&sink.write_throttles) > 0.0;
+    let minute = capacity.write.get() as f64 * MINUTE;
+    let unused =
+        newest(&sink.consumed_write, signals.newest_expected, 5).into_iter().map(|used| (minute - used).max(0.0));
     Some(SinkLoad {
+        write_credit: if throttled { 0.0 } else { unused.sum() },
         write: now_of(&sink.consumed_write)?,
         write_mean: mean(&newest(&sink.consumed_write, signals.newest_expected, 10)) / MINUTE,
         read: now_of(&sink.consumed_read)?,

@@ -22,13 +22,15 @@ use super::{
     Sizing, Split, Target, Targets,
     cycle::Cycle,
     guards::{self, hold},
-    ledger::{DAY, PENDING_FOR, SLACK},
+    ledger::{DAY, SLACK},
     size::{Refusal, refuse, refuse_until},
     stream::{self, ShardDemand},
 };
 
 /// UpdateStreamMode calls per stream in a rolling 24 h (Kinesis developer guide, "Quotas and limits").
 pub const MAX_MODE_SWITCHES_PER_DAY: usize = 2;
+/// A switch that was made shows within this time (assumption).
+const SHOWS_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// The shard to split now, if the way is open: the one with the widest range of hash keys, in its middle.
 pub(super) fn split(
@@ -165,14 +167,14 @@ pub(super) fn price(
 pub(super) fn remember(known: &mut StreamModeMemory, stream: &StreamFacts, now: Timestamp) {
     known.switches.retain(|at| now < *at + DAY + SLACK);
     let recent = |at: &Timestamp, within: SignedDuration| now < *at + within;
-    let ours = known.switches.last().is_some_and(|at| recent(at, PENDING_FOR));
+    let ours = known.switches.last().is_some_and(|at| recent(at, SHOWS_WITHIN));
     if known.mode.is_some_and(|seen| seen != stream.mode) && !ours {
         known.switches.push(now);
     }
     known.mode = Some(stream.mode);
     // A call that was just made may not show yet.
     let settled = stream.mode == StreamMode::Provisioned && stream.status == LifecycleStatus::Active;
-    known.break_glass_since.take_if(|since| settled && !recent(since, PENDING_FOR));
+    known.break_glass_since.take_if(|since| settled && !recent(since, SHOWS_WITHIN));
 }
 
 /// Enters a switch of ours. To be called, and stored, before the call is made.

@@ -56,6 +56,8 @@ pub(super) struct Cycle<'a> {
     pub(super) frozen: Frozen,
     /// UpdateShardCount calls left.
     pub(super) calls_left: u32,
+    /// Share of one shard in what the pipeline costs at rest.
+    pub(super) shard_share: f64,
     pub(super) now: Timestamp,
 }
 
@@ -83,6 +85,21 @@ impl Cycle<'_> {
             catching_up.records = catching_up.records.max(if behind { required } else { self.expected });
         }
         vec![caught_up, catching_up]
+    }
+
+    /// Whether a consumer that is behind already does more with its slots than its tables take: then more slots wait for
+    /// the tables too, although CloudWatch may not show a throttle yet.
+    pub(super) fn outruns_its_tables(&self, reader: &Reader<'_>) -> bool {
+        let behind = reader.load.as_ref().is_some_and(|load| load.backlog > 0.0);
+        let Some(rate) = reader.demand.as_ref().and_then(|demand| demand.slot_rate).filter(|_| behind) else {
+            return false;
+        };
+        let slots = self.stream.open_shards.get() * reader.mapping.parallelization_factor.get();
+        let records = rate * f64::from(slots);
+        let invocations = records / f64::from(reader.mapping.batch_size.get());
+        let inputs = [SinkInputs { invocations: [(reader.spec.name.clone(), invocations)].into(), records }];
+        let own = |sink: &&Sink<'_>| reader.spec.writes_to.iter().any(|name| name == sink.table);
+        !self.sinks.iter().filter(own).all(|sink| sink.holds(&inputs, sink.capacity.write, sink.capacity.read))
     }
 
     /// How often a consumer that keeps up is really invoked, over what the polling rule says of the same minutes.

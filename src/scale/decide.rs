@@ -28,7 +28,7 @@ pub fn decide(
 ) -> (Vec<Finding>, Sizing) {
     let findings = diagnose(pipeline, policy, facts, signals, resharded(memory));
     let changed_before = memory.last_change.clone();
-    let mut sizing = size(pipeline, policy, facts, signals, &findings, memory, now);
+    let mut sizing = size(pipeline, policy, facts, signals, &findings, prices, memory, now);
     deliver(pipeline, policy, facts, signals, &findings, prices, memory, now, &mut sizing);
     billing::choose(pipeline, policy, facts, signals, prices, memory, now, &mut sizing);
     let volume = break_glass::price(pipeline, facts, signals, prices, &mut sizing.targets);

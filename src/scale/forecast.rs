@@ -1,5 +1,5 @@
-//! What will come in: growth that has lasted goes on, what the spec's schedule says comes, and what came at this
-//! time of day on most of the last days comes again.
+//! What will come in: what the spec's schedule says comes, and what came at this time of day on most of the last days
+//! comes again. For the shards also: growth goes on.
 //!
 //! What always holds: a forecast only raises. It may keep something from being lowered; it never lowers anything.
 
@@ -36,11 +36,10 @@ pub(super) fn expected(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
     load: &StreamLoad,
-    shards: ShardCount,
     memory: &Memory,
     now: Timestamp,
 ) -> Expected {
-    let mut expected = Expected { records: trend(policy, load, shards), why: None };
+    let mut expected = Expected { records: load.offered, why: None };
     let until = ahead(now, policy.forecast_lead_seconds);
     if let Some((records, days)) = seasonal(policy, memory, now, until) {
         let records = records.min(load.offered * policy.seasonal_clamp);
@@ -65,24 +64,39 @@ pub(super) fn coming(pipeline: &Pipeline, policy: &ScalingPolicy, memory: &Memor
     seasonal.into_iter().chain(scheduled).reduce(f64::max)
 }
 
+/// The greatest load since then, records/s, to a slot of the season.
+pub(super) fn peak(memory: &Memory, since: Timestamp) -> f64 {
+    let first = since.as_second().div_euclid(SLOT);
+    let of_day = |(day, slots): (&i64, &Vec<Option<u32>>)| {
+        let skipped = (first - day * SLOTS as i64).max(0) as usize;
+        slots.iter().skip(skipped).copied().flatten().max()
+    };
+    f64::from(memory.season.days.range(first.div_euclid(SLOTS as i64)..).filter_map(of_day).max().unwrap_or(0))
+}
+
 fn ahead(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(now)
 }
 
-/// Minutes that growth must have lasted: a peak of five minutes is not a trend.
-const GROWING: usize = 6;
+/// Minutes of a load that its newest must exceed to be growth.
+const PAST: usize = 10;
+/// By this factor: minutes differ by chance.
+const NEW_HIGH: f64 = 1.1;
 
-/// Growth that has lasted goes on until a change made now has settled; a step up is not growth.
-fn trend(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> f64 {
-    let last: Vec<f64> = load.history.iter().rev().take(GROWING + 1).map(|(_, value)| *value).collect();
-    let growth = if last.len() == GROWING + 1 {
-        last.windows(2).map(|pair| pair[0] - pair[1]).fold(f64::INFINITY, f64::min).max(0.0)
-    } else {
-        0.0
-    };
+/// Records/s once a reshard decided now is done, when the load is higher than in all of the last minutes and still
+/// growing; `None` otherwise. Shards are cheap and calls are scarce: only they are raised for a growth that may end.
+pub(super) fn growing(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> Option<f64> {
+    let last: Vec<f64> = load.history.iter().rev().take(PAST + 1).map(|(_, value)| *value).collect();
+    let [newest, before, ..] = last[..] else { return None };
+    let past = last.get(2..)?.iter().copied().reduce(f64::max)?;
+    if last.len() <= PAST || load.offered <= NEW_HIGH * past {
+        return None;
+    }
+    // In two minutes running: a step up is growth of one minute.
+    let growth = (load.offered - newest).min(newest - before).max(0.0);
     let reshard = policy.reshard_base_seconds + policy.reshard_per_shard_seconds * f64::from(shards.get());
     let horizon_minutes = (f64::from(policy.metric_delay_seconds) + 60.0 + reshard) / 60.0;
-    (load.offered + growth * horizon_minutes).min(load.offered * policy.trend_clamp)
+    Some((load.offered + growth * horizon_minutes).min(load.offered * policy.trend_clamp))
 }
 
 /// The largest load that the spec's schedule has between two moments, with its name.

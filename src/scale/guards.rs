@@ -119,6 +119,18 @@ pub(super) fn lower_to(memory: &Memory, field: &str, window: SignedDuration, now
     (latest >= STILL_FALLING * highest).then_some(highest)
 }
 
+/// What has been recommended within this time tells whether a field rises.
+const RISING: SignedDuration = SignedDuration::from_mins(60);
+/// By this factor.
+const RISEN: f64 = 1.25;
+
+/// Whether the newest recommendation is well above the lowest of the last hour: what rises is not lowered.
+pub(super) fn rising(memory: &Memory, field: &str, now: Timestamp) -> bool {
+    let Some((lowest, _)) = range(memory, field, RISING, now) else { return false };
+    let latest = memory.recommendations.get(field).and_then(|window| window.last());
+    latest.is_some_and(|latest| latest.value >= RISEN * lowest)
+}
+
 /// Whether a throughput decrease of this table or index is within AWS's budget less the policy's reserve.
 pub(super) fn decrease_allowed(policy: &ScalingPolicy, capacity: &CapacityFacts, now: Timestamp) -> bool {
     // DescribeTable's count is of the UTC day in which it was asked; yesterday's last decrease says that it is stale.

@@ -18,8 +18,9 @@ pub const MAX_RESHARDS_PER_DAY: u32 = 10;
 /// The tag's value when no call was made: set on creation, so that a lost store is not taken for a lost ledger.
 pub const COLD_LEDGER_TAG: &str = "none";
 
-/// A pending reshard that AWS never started is given up after this long.
-pub(super) const PENDING_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// A pending reshard that AWS never started is given up after this long: an accepted call shows UPDATING at once, in an
+/// answer that may be half a minute old (assumption).
+pub(super) const PENDING_FOR: SignedDuration = SignedDuration::from_secs(45);
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Slack against clocks that differ from AWS's: an entry counts a minute longer than AWS counts it.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_mins(1);
@@ -133,10 +134,12 @@ fn again(memory: &mut Memory, mut seen: StreamSeen, stream: &StreamFacts, now: T
     }
     seen.at = now;
     if stream.open_shards != seen.open_shards {
-        // A reshard of ours may end short of its target; any other count is somebody else's doing.
+        // A reshard of ours may end short of its target; a count beyond it is somebody else's doing.
         // While our break-glass has the stream on demand, AWS splits and merges without a call.
         let by_aws = memory.stream_mode.break_glass_since.is_some();
-        if seen.pending_target != Some(stream.open_shards) && !by_aws {
+        let (from, to) = (seen.open_shards, seen.pending_target.unwrap_or(seen.open_shards));
+        let ours = stream.open_shards > from.min(to) && stream.open_shards < from.max(to) || stream.open_shards == to;
+        if !ours && !by_aws {
             memory.reshards.entries.push(LedgerEntry { at: now, kind: LedgerEntryKind::Foreign });
         }
         memory.last_change.insert(super::guards::SHARDS.to_owned(), now);

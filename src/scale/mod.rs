@@ -10,6 +10,7 @@
 mod billing;
 mod break_glass;
 mod budget;
+mod buffer;
 mod consumers;
 mod cycle;
 mod decide;

@@ -75,6 +75,12 @@ impl Sink<'_> {
         fits(&self.write_model, write) && fits(&self.read_model, read)
     }
 
+    /// Units/s of writes that it is asked for, bursts included; what it takes now while nothing else is known.
+    pub(super) fn write_demand(&self, inputs: &[SinkInputs]) -> Option<f64> {
+        let seen = self.load.as_ref().map(|load| load.write);
+        Some(units(&self.write_model, inputs).or(seen)? + self.write_model.burst_mean)
+    }
+
     /// Whether writes are throttled for provisioned throughput now.
     pub(super) fn throttled(&self) -> bool {
         self.load.as_ref().is_some_and(|load| load.write_throttles > 0.0)

@@ -5,9 +5,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    cost::{self, PriceSheet},
     diagnose::{self, Diagnosis, Finding},
     memory::Memory,
-    model::{Facts, Hours, LifecycleStatus, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamMode},
+    model::{
+        Facts, Hours, LifecycleStatus, ParallelizationFactor, ResourceId, ShardCount, Signals, StreamFacts, StreamMode,
+    },
     spec::{Pipeline, ScalingPolicy},
 };
 
@@ -19,9 +22,15 @@ use super::{
     ledger,
     model::Side,
     retention,
-    sinks::{self, Room},
+    sinks::{self, Room, SinkTargets},
     stream::{self, ShardDemand},
 };
+
+/// Share of one shard in what the pipeline costs at rest.
+fn shard_share(stream: &StreamFacts, facts: &Facts, prices: &PriceSheet) -> f64 {
+    let shards = cost::of_stream(stream, facts.fan_out.len(), prices).0;
+    shards / f64::from(stream.open_shards.get().max(1)) / cost::of_facts(facts, prices).0.max(f64::MIN_POSITIVE)
+}
 
 /// Sizes everything for now. Holds what it must and says why; an empty result means that nothing may be known.
 pub fn size(
@@ -30,6 +39,7 @@ pub fn size(
     facts: &Facts,
     signals: &Signals,
     findings: &[Finding],
+    prices: &PriceSheet,
     memory: &mut Memory,
     now: Timestamp,
 ) -> Sizing {
@@ -41,7 +51,7 @@ pub fn size(
         return sizing;
     };
     let sinks = cycle::collect_sinks(pipeline, facts, signals, memory, now);
-    let forecast = forecast::expected(pipeline, policy, &load, live.open_shards, memory, now);
+    let forecast = forecast::expected(pipeline, policy, &load, memory, now);
     let hot = |it: &Finding| it.diagnosis == Diagnosis::HotShard && matches!(it.resource, ResourceId::Stream(_));
     let hot = findings.iter().any(hot);
     // What a hot shard rejects reaches nobody behind it.
@@ -63,6 +73,7 @@ pub fn size(
         throttled,
         frozen,
         calls_left,
+        shard_share: shard_share(live, facts, prices),
         now,
     };
     sizing.terms.push(Term { name: "UpdateShardCount calls left".to_owned(), value: f64::from(calls_left) });
@@ -125,7 +136,7 @@ impl Cycle<'_> {
         }
         if !self.fits(&wanted, Room::Bound) {
             wanted.factors.clone_from(&current.factors);
-            if !self.load.rejecting && !self.fits(&wanted, Room::Bound) {
+            if !self.load.rejecting && !self.load.flooded && !self.fits(&wanted, Room::Bound) {
                 wanted.shards = current.shards;
             }
         }
@@ -146,8 +157,12 @@ impl Cycle<'_> {
                 sinks::watch(self.policy, sink, &inputs, memory, self.now, terms);
                 continue;
             }
-            decided
-                .push((sink, sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds)));
+            let mut targets = sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds);
+            if let Some(waits) = self.buffered(sink, &targets, &inputs, wanted) {
+                holds.push(waits);
+                targets = SinkTargets::default();
+            }
+            decided.push((sink, targets));
         }
         let mut lowered = false;
         for (sink, targets) in &decided {
@@ -246,6 +261,9 @@ impl Cycle<'_> {
             if !self.carried_for(reader, wanted) {
                 return refuse("sink-first", "the table is raised before its writers");
             }
+            if self.outruns_its_tables(reader) {
+                return refuse("sink-first", "its slots already do more than its tables take");
+            }
             return Ok(Some(Target { value: demand.factor, reason: demand.factor_reason.clone() }));
         }
         if !may_lower || self.load.rejecting {
@@ -328,6 +346,14 @@ impl Cycle<'_> {
         }
     }
 
+    /// Shards that the greatest load since then needs, inside the bound.
+    fn shards_at_peak(&self, memory: &Memory, since: SignedDuration) -> ShardCount {
+        let records = forecast::peak(memory, self.now - since);
+        let bytes = self.load.offered_bytes * records / self.load.offered.max(1.0);
+        let shards = diagnose::shards_filled(records, bytes) / self.policy.shard_raise_utilization;
+        ShardCount(shards.ceil() as u32).min(stream::shard_bound(self.pipeline))
+    }
+
     pub(super) fn may_reshard(&self, memory: &Memory) -> Result<(), Refusal> {
         if self.stream.status != LifecycleStatus::Active {
             return refuse("in-transition", format!("the stream is {:?}", self.stream.status));
@@ -357,7 +383,7 @@ impl Cycle<'_> {
             return refuse_until("quota", "all ten UpdateShardCount calls of 24 h are used", frees);
         }
         // Rejected records are lost: then the shards do not wait for the table.
-        if !self.load.rejecting {
+        if !self.load.rejecting && !self.load.flooded {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
             }
@@ -390,6 +416,21 @@ impl Cycle<'_> {
         if value >= live || !stream::worth_lowering(live, value) {
             return Ok(None);
         }
+        let saves = self.shard_share * f64::from(live.get() - value.get());
+        if saves < stream::CHEAP && value < self.shards_at_peak(memory, stream::KEPT_FOR) {
+            let reason = format!(
+                "it saves {:.0} % of the cost at rest: shards so cheap are kept for {} h after the load that needs them",
+                saves * 100.0,
+                stream::KEPT_FOR.as_hours()
+            );
+            return refuse("cheap", reason);
+        }
+        if guards::rising(memory, SHARDS, self.now) {
+            return refuse(
+                "rising",
+                "the load has been rising within the hour: shards are cheaper than to be short of them",
+            );
+        }
         let coming = forecast::coming(self.pipeline, self.policy, memory, self.now);
         let needed =
             coming.map(|records| records / diagnose::SHARD_RECORDS_PER_SECOND / self.policy.shard_raise_utilization);
@@ -404,6 +445,17 @@ impl Cycle<'_> {
         if self.calls_left <= self.policy.reserved_reshards {
             let frees = ledger::frees_at(&memory.reshards, self.now);
             let reason = format!("{} UpdateShardCount calls left are kept for raises", self.calls_left);
+            return refuse_until("quota", reason, frees);
+        }
+        let peak = self.shards_at_peak(memory, stream::GROWS_BACK_TO);
+        if self.calls_left < 2 + stream::doublings(value, peak) {
+            let frees = ledger::frees_at(&memory.reshards, self.now);
+            let reason = format!(
+                "with {} UpdateShardCount calls left, {} could not grow back to the {} of the week's peak and keep a call",
+                self.calls_left,
+                value.words(),
+                peak.get()
+            );
             return refuse_until("quota", reason, frees);
         }
         if let Some((reason, until)) = guards::lowering_forbidden(memory, self.policy, self.frozen, self.now) {

@@ -3,7 +3,7 @@
 //! Shards are cheap in money and dear in operations (ten a day, at most double, at least half), and a short
 //! stream loses records: they are raised early, to a low utilization, and lowered late.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     diagnose::{SHARD_BYTES_PER_SECOND, StreamLoad, shards_filled},
@@ -11,10 +11,20 @@ use crate::{
     spec::{Pipeline, ScalingPolicy},
 };
 
-use super::{Term, forecast::Expected};
+use super::{
+    Term,
+    forecast::{self, Expected},
+};
 
 /// Shared reads of a shard, bytes/s (Kinesis developer guide, "Quotas and limits": 2 MiB/s), with 10 % air.
 const SHARED_READ_BYTES: f64 = 2.0 * SHARD_BYTES_PER_SECOND * 0.9;
+
+/// A lowering that saves less than this share of the pipeline's cost at rest is one of cheap shards ...
+pub(super) const CHEAP: f64 = 0.15;
+/// ... which are kept for this long after the load that needs them: calls are scarcer than cents.
+pub(super) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(6);
+/// The stream is lowered only as far as the calls left can raise it back to the greatest load of this time.
+pub(super) const GROWS_BACK_TO: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the load wants, before bounds and guards.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +51,9 @@ pub(super) fn demand(
     for_consumers: f64,
     terms: &mut Vec<Term>,
 ) -> ShardDemand {
-    let (expected, why) = (expected.records, &expected.why);
+    let why = &expected.why;
+    let growing = forecast::growing(policy, load, stream.open_shards);
+    let expected = growing.map_or(expected.records, |records| records.max(expected.records));
     let growth = if load.offered > 0.0 { expected / load.offered } else { 1.0 };
     let bytes = load.offered_bytes * growth;
     let capacity_used = shards_filled(expected, bytes);
@@ -58,7 +70,11 @@ pub(super) fn demand(
     ] {
         terms.push(Term { name: name.to_owned(), value });
     }
-    let wanted = ingest.max(read).max(for_consumers).max(1.0);
+    let mut wanted = ingest.max(read).max(for_consumers).max(1.0);
+    if growing.is_some() && wanted > shards {
+        // Nobody knows where growth ends, and half a step now is another call later.
+        wanted = wanted.max(2.0 * shards);
+    }
     // Inside the dead band the live count is right.
     let settled = !load.rejecting
         && utilization <= policy.shard_raise_utilization
@@ -104,6 +120,12 @@ pub(super) fn step(live: ShardCount, wanted: ShardCount, calls_left: u32, bound:
     ShardCount(to.max(from.div_ceil(2)))
 }
 
+/// UpdateShardCount calls from so many shards to as many as `to`, each at most doubling.
+pub(super) fn doublings(from: ShardCount, to: ShardCount) -> u32 {
+    let ratio = f64::from(to.get()) / f64::from(from.get().max(1));
+    ratio.max(1.0).log2().ceil() as u32
+}
+
 /// Whether lowering from `live` to `to` is worth an operation: a quarter less at least.
 pub(super) fn worth_lowering(live: ShardCount, to: ShardCount) -> bool {
     f64::from(to.get()) <= 0.75 * f64::from(live.get())
@@ -115,7 +137,7 @@ pub(super) fn cooled_down(
     last_change: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), Timestamp> {
-    let until = last_change.map(|at| at + jiff::SignedDuration::from_secs(i64::from(policy.shard_cooldown_seconds)));
+    let until = last_change.map(|at| at + SignedDuration::from_secs(i64::from(policy.shard_cooldown_seconds)));
     match until {
         Some(until) if now < until => Err(until),
         _ => Ok(()),
@@ -137,6 +159,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_chain_of_doublings_is_as_long_as_it_takes() {
+        let calls = |from, to| doublings(ShardCount(from), ShardCount(to));
+        assert_eq!([calls(4, 32), calls(4, 33), calls(4, 4), calls(8, 4), calls(1, 27)], [3, 4, 0, 0, 5]);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct ScalingPolicy {
     pub write_mean_utilization: f64,
     /// Share of provisioned read capacity to aim at.
     pub read_target_utilization: f64,
+    /// Share of the iterator age objective that the stream may hold back before a table is raised for it.
+    pub buffer_share: f64,
     /// A metric point younger than this is not used (D_m), seconds.
     pub metric_delay_seconds: u32,
     /// A signal is stale when its newest point is this much older than expected, seconds.
@@ -95,7 +97,7 @@ enum Range {
 const DAY: i128 = 86_400;
 
 /// The parameters as the file spells them, with their ranges; equal to the fields of [`ScalingPolicy`] (tested).
-const PARAMETERS: [(&str, Range); 32] = [
+const PARAMETERS: [(&str, Range); 33] = [
     // A utilization of 0 would ask for infinite capacity.
     ("shardTargetUtilization", Range::Share(0.05, 1.0)),
     ("shardRaiseUtilization", Range::Share(0.05, 1.0)),
@@ -104,6 +106,7 @@ const PARAMETERS: [(&str, Range); 32] = [
     ("writeTargetUtilization", Range::Share(0.05, 1.0)),
     ("writeMeanUtilization", Range::Share(0.05, 1.0)),
     ("readTargetUtilization", Range::Share(0.05, 1.0)),
+    ("bufferShare", Range::Share(0.0, 1.0)),
     ("metricDelaySeconds", Range::Whole(0, 900)),
     ("staleAfterSeconds", Range::Whole(60, 3_600)),
     ("catchUpSeconds", Range::Whole(60, DAY)),

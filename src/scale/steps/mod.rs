@@ -121,7 +121,7 @@ impl Life {
         let signals = self.signals(more);
         let Scene { pipeline, policy, facts, now, .. } = &self.scene;
         let mut memory = before.clone();
-        let greater = size(pipeline, policy, facts, &signals, findings, &mut memory, *now);
+        let greater = size(pipeline, policy, facts, &signals, findings, &self.prices, &mut memory, *now);
         let rule = |kept: bool, what: &str, few: f64, many: f64| {
             let told = || Err(format!("{what}: {few}, and {many} with {more:?}: {:?}", greater.holds));
             if kept { Ok(()) } else { told() }
