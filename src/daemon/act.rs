@@ -201,6 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_refused_for_now_and_a_stream_that_changes_while_it_rejects_cannot_wait() {
+        let report = |result: Option<ErrorClass>, severity: Severity, guard: &str| {
+            let mut report = Report::begun(at(0));
+            report.performed = result.map(|class| (read(reshard(2)), Err(failure(class)))).into_iter().collect();
+            report.findings = vec![Finding::new(Diagnosis::IngestShort, severity, stream(), String::new(), "")];
+            let guard = guard.to_owned();
+            report.sizing.holds = vec![Hold { resource: stream(), guard, reason: String::new(), until: None }];
+            cannot_wait(&report)
+        };
+        assert!(report(Some(ErrorClass::Throttled), Severity::Warning, "cool-down"));
+        assert!(report(Some(ErrorClass::Unreachable), Severity::Warning, "cool-down"));
+        assert!(!report(Some(ErrorClass::QuotaExhausted), Severity::Warning, "cool-down"));
+        assert!(report(None, Severity::Critical, "in-transition"));
+        assert!(!report(None, Severity::Critical, "quota"));
+        assert!(!report(None, Severity::Warning, "in-transition"));
+    }
+
+    #[test]
     fn drift_deletion_and_creation_are_never_chosen() {
         for action in [Action::Create, Action::Update, Action::Adopt, Action::Replace, Action::Delete] {
             let wanted = plan(&[change(&stream(), action, &[reshard(2)])]);

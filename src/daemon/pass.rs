@@ -145,7 +145,7 @@ pub(super) async fn pass(
 }
 
 impl Report {
-    fn begun(at: Timestamp) -> Self {
+    pub(super) fn begun(at: Timestamp) -> Self {
         Self {
             at,
             findings: Vec::new(),

@@ -228,7 +228,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding of high confidence with a cause, a place and a sentence; the rest is added.
-    pub(super) fn new(
+    pub(crate) fn new(
         diagnosis: Diagnosis,
         severity: Severity,
         resource: ResourceId,

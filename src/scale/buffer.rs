@@ -3,8 +3,10 @@
 //! has passed before it is there is paid for until the next decrease.
 //!
 //! What always holds: a raise waits only while the consumers would stay within the policy's share of the iterator age
-//! objective until a raise decided one pass later is there; not when anything else is raised that would write more, and
-//! not when the age of a writer is not known.
+//! objective until a raise decided one pass later is there; not when the table throttles already, not when anything else
+//! is raised that would write more, and not when the age of a writer is not known.
+
+use crate::model::ResourceId;
 
 use super::{
     Hold,
@@ -28,12 +30,19 @@ impl Cycle<'_> {
         wanted: &Configuration,
     ) -> Option<Hold> {
         let most = self.policy.buffer_share * self.pipeline.objectives.iterator_age.as_secs_f64();
-        if most <= 0.0 || !targets.raises || targets.read.is_some() || self.raises(wanted) {
+        let others = targets.read.is_some() || self.raises(wanted);
+        if most <= 0.0 || !targets.raises || others || sink.throttled() {
             return None;
         }
         let age = self.age_of_writers(sink.table)?;
         let horizon = f64::from(self.policy.metric_delay_seconds) + REACTION_SECONDS;
-        let lag = age + sink.lag_after(horizon, inputs)?;
+        let later = sink.lag_after(horizon, inputs)?;
+        // What an index does not take holds up the whole table, and growth may go on: there burst credit has to do.
+        let credit_only = matches!(sink.resource, ResourceId::Index(..)) || self.growing.is_some();
+        if credit_only && later > 0.0 {
+            return None;
+        }
+        let lag = age + later;
         (lag <= most).then(|| {
             let reason = format!(
                 "burst credit and the stream carry what the table does not take: at most {lag:.0} s behind until the \
@@ -67,7 +76,7 @@ impl Sink<'_> {
     /// without a measurement.
     fn lag_after(&self, seconds: f64, inputs: &[SinkInputs]) -> Option<f64> {
         let load = self.load.as_ref()?;
-        let demand = self.write_demand(inputs)?;
+        let demand = self.write_demand(inputs)?.max(load.write);
         let over = (demand - self.capacity.write.get() as f64).max(0.0) * seconds - load.write_credit;
         Some(over.max(0.0) / demand.max(1.0))
     }

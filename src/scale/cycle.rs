@@ -46,6 +46,8 @@ pub(super) struct Cycle<'a> {
     pub(super) load: StreamLoad,
     /// Records/s expected once a change made now has settled.
     pub(super) expected: f64,
+    /// Records/s by then when the load is growing.
+    pub(super) growing: Option<f64>,
     pub(super) readers: Vec<Reader<'a>>,
     pub(super) sinks: Vec<Sink<'a>>,
     /// One shard is at its limit and the others are not.
@@ -85,21 +87,6 @@ impl Cycle<'_> {
             catching_up.records = catching_up.records.max(if behind { required } else { self.expected });
         }
         vec![caught_up, catching_up]
-    }
-
-    /// Whether a consumer that is behind already does more with its slots than its tables take: then more slots wait for
-    /// the tables too, although CloudWatch may not show a throttle yet.
-    pub(super) fn outruns_its_tables(&self, reader: &Reader<'_>) -> bool {
-        let behind = reader.load.as_ref().is_some_and(|load| load.backlog > 0.0);
-        let Some(rate) = reader.demand.as_ref().and_then(|demand| demand.slot_rate).filter(|_| behind) else {
-            return false;
-        };
-        let slots = self.stream.open_shards.get() * reader.mapping.parallelization_factor.get();
-        let records = rate * f64::from(slots);
-        let invocations = records / f64::from(reader.mapping.batch_size.get());
-        let inputs = [SinkInputs { invocations: [(reader.spec.name.clone(), invocations)].into(), records }];
-        let own = |sink: &&Sink<'_>| reader.spec.writes_to.iter().any(|name| name == sink.table);
-        !self.sinks.iter().filter(own).all(|sink| sink.holds(&inputs, sink.capacity.write, sink.capacity.read))
     }
 
     /// How often a consumer that keeps up is really invoked, over what the polling rule says of the same minutes.

@@ -254,6 +254,34 @@ mod tests {
         assert_eq!(reshards_used(&memory.reshards, at(24 * 60 + 2)), 0);
     }
 
+    /// What the ledger holds after a call from 4 to 8 shards, seen with so many after so many seconds; and whether a call is
+    /// still waited for.
+    fn seen_later(shards: u32, seconds: i64) -> (u32, bool) {
+        let mut scene = crate::scale::tests::Scene::new();
+        scene.stream().open_shards = ShardCount(4);
+        let (mut memory, policy) = (Memory::empty(), scene.policy.clone());
+        remember(&mut memory, &policy, &scene.facts, at(0));
+        note_reshard(&mut memory, ShardCount(8), at(0));
+        scene.stream().open_shards = ShardCount(shards);
+        let later = at(0) + SignedDuration::from_secs(seconds);
+        remember(&mut memory, &policy, &scene.facts, later);
+        (reshards_used(&memory.reshards, later), memory.stream_seen.unwrap().pending_target.is_some())
+    }
+
+    #[test]
+    fn a_reshard_of_ours_may_end_short_and_counts_once() {
+        assert_eq!(seen_later(8, 120), (1, false));
+        assert_eq!(seen_later(6, 120), (1, false), "it ended short");
+        assert_eq!(seen_later(3, 120), (2, false), "somebody else's");
+        assert_eq!(seen_later(9, 120), (2, false), "somebody else's");
+    }
+
+    #[test]
+    fn a_call_that_shows_nothing_is_waited_for_three_quarters_of_a_minute() {
+        assert_eq!(seen_later(4, 44), (1, true));
+        assert_eq!(seen_later(4, 45), (1, false), "it counts all the same");
+    }
+
     #[test]
     fn garbage_in_the_tag_is_a_lost_ledger() {
         for value in ["", "!!", "zzzzzzzzzzzzzzzzzzzz", "none none"] {

@@ -44,6 +44,8 @@ mod billing_tests;
 #[cfg(test)]
 mod budget_tests;
 #[cfg(test)]
+mod buffer_tests;
+#[cfg(test)]
 mod effort_tests;
 #[cfg(test)]
 mod fan_out_tests;

@@ -65,6 +65,7 @@ pub fn size(
         pipeline,
         policy,
         stream: live,
+        growing: forecast::growing(policy, &load, live.open_shards),
         load,
         expected,
         readers,
@@ -260,9 +261,6 @@ impl Cycle<'_> {
             }
             if !self.carried_for(reader, wanted) {
                 return refuse("sink-first", "the table is raised before its writers");
-            }
-            if self.outruns_its_tables(reader) {
-                return refuse("sink-first", "its slots already do more than its tables take");
             }
             return Ok(Some(Target { value: demand.factor, reason: demand.factor_reason.clone() }));
         }

@@ -491,9 +491,22 @@ impl Case<'_> {
         behind.map_or(self.scenario.calm(), |four| four[3].at.max(self.scenario.calm()))
     }
 
+    /// Until when what was raised within an hour of its lowering stays up: an hour after that raise, by the operator's rule
+    /// against turning back and forth, and a few minutes for the pass that lowers it then.
+    fn turned_until(&self) -> Timestamp {
+        let (hour, history) = (SignedDuration::from_hours(1), &self.played.twin.audit().history);
+        let of_field = |one: &Change, other: &Change| one.resource == other.resource && one.field == other.field;
+        let lowered_before = |raise: &Change| {
+            let before = |it: &&Change| of_field(it, raise) && it.to < it.from && it.at < raise.at;
+            history.iter().filter(before).any(|it| raise.at < it.at + hour)
+        };
+        let turned = history.iter().filter(|it| it.from > 0 && it.to > it.from && lowered_before(it));
+        turned.map(|it| it.at + hour + SignedDuration::from_mins(5)).max().unwrap_or(self.scenario.world.start)
+    }
+
     fn rests(&self) -> bool {
-        let steady = self.scenario.end().duration_since(self.steady_from());
-        steady >= SignedDuration::from_mins(self.needed() + QUIET)
+        let settled = (self.steady_from() + SignedDuration::from_mins(self.needed())).max(self.turned_until());
+        self.scenario.end() >= settled + SignedDuration::from_mins(QUIET)
     }
 
     /// After the faults and with steady traffic the operator comes to rest.
