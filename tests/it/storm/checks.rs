@@ -495,10 +495,9 @@ impl Case<'_> {
     /// against turning back and forth, and a few minutes for the pass that lowers it then.
     fn turned_until(&self) -> Timestamp {
         let (hour, history) = (SignedDuration::from_hours(1), &self.played.twin.audit().history);
-        let of_field = |one: &Change, other: &Change| one.resource == other.resource && one.field == other.field;
         let lowered_before = |raise: &Change| {
-            let before = |it: &&Change| of_field(it, raise) && it.to < it.from && it.at < raise.at;
-            history.iter().filter(before).any(|it| raise.at < it.at + hour)
+            let same = |it: &&Change| it.resource == raise.resource && it.field == raise.field && it.to < it.from;
+            history.iter().filter(same).any(|it| it.at < raise.at && raise.at < it.at + hour)
         };
         let turned = history.iter().filter(|it| it.from > 0 && it.to > it.from && lowered_before(it));
         turned.map(|it| it.at + hour + SignedDuration::from_mins(5)).max().unwrap_or(self.scenario.world.start)
