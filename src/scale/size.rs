@@ -33,6 +33,7 @@ fn shard_share(stream: &StreamFacts, facts: &Facts, prices: &PriceSheet) -> f64 
 }
 
 /// Sizes everything for now. Holds what it must and says why; an empty result means that nothing may be known.
+#[expect(clippy::too_many_arguments, reason = "what all stages are sized from, passed on once")]
 pub fn size(
     pipeline: &Pipeline,
     policy: &ScalingPolicy,
