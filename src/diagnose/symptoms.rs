@@ -259,13 +259,13 @@ pub fn sink_load(signals: &Signals, sink: &IndexSignals, capacity: &CapacityFact
     })
 }
 
-/// Records that came in during the last `age` seconds before the end of the newest minute.
-fn backlog(incoming: &Signal, newest_expected: Timestamp, age_seconds: f64) -> f64 {
+/// Records that came in during the last `age` seconds before the end of a minute: what waits there at most.
+pub fn backlog(incoming: &Signal, minute: Timestamp, age_seconds: f64) -> f64 {
     // The age of a reader that keeps up is its poll interval: not a backlog.
     if age_seconds <= 2.0 {
         return 0.0;
     }
-    let end = newest_expected + SignedDuration::from_mins(1);
+    let end = minute + SignedDuration::from_mins(1);
     let mut left = age_seconds;
     let mut total = 0.0;
     let mut oldest_rate = 0.0;

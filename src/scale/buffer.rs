@@ -3,7 +3,7 @@
 //! has passed before it is there is paid for until the next decrease.
 //!
 //! What always holds: a raise waits only while the consumers would stay within the policy's share of the iterator age
-//! objective until a raise decided one pass later is there; not when the table throttles already, not when anything else
+//! objective until a raise decided one pass later is there; not when it is cheap or the table throttles already, not when anything else
 //! is raised that would write more, and not when the age of a writer is not known.
 
 use crate::model::ResourceId;
@@ -19,6 +19,8 @@ use super::{
 /// Seconds from a measured minute's end, beyond the metrics' delay, until a raise of the next pass has its effect: the pass
 /// a minute later, and a minute for UpdateTable (assumption).
 const REACTION_SECONDS: f64 = 120.0;
+/// A raise by fewer units/s is not worth waiting with: these cost three cents an hour.
+const WORTH_WAITING: u64 = 50;
 
 impl Cycle<'_> {
     /// Why the raise of a sink's writes may wait, if so.
@@ -30,8 +32,9 @@ impl Cycle<'_> {
         wanted: &Configuration,
     ) -> Option<Hold> {
         let most = self.policy.buffer_share * self.pipeline.objectives.iterator_age.as_secs_f64();
-        let others = targets.read.is_some() || self.raises(wanted);
-        if most <= 0.0 || !targets.raises || others || sink.throttled() {
+        let more = targets.write.as_ref()?.value.get().saturating_sub(sink.capacity.write.get());
+        let at_once = more < WORTH_WAITING || targets.read.is_some() || self.raises(wanted);
+        if most <= 0.0 || !targets.raises || at_once || sink.throttled() {
             return None;
         }
         let age = self.age_of_writers(sink.table)?;

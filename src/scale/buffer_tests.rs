@@ -8,9 +8,9 @@ use super::{
 };
 use crate::model::{LifecycleStatus, ShardCount, Signal, Signals};
 
-/// A race on a stream with room: what it writes is 48 units/s on the table and 24 on the index.
+/// A race on a stream with room: what it writes is 960 units/s on the table and 480 on the index.
 fn race() -> Load {
-    Load { records: 300.0, ..Load::race() }
+    Load { records: 300.0, write: 960.0, index_write: 480.0, ..Load::race() }
 }
 
 /// What is decided for a table and an index of so many units/s.
@@ -25,22 +25,25 @@ fn decided(units: (u64, u64), load: &Load, change: impl Fn(&mut Scene, &mut Sign
 
 #[test]
 fn a_table_that_is_a_little_short_is_not_raised_while_the_stream_carries_it() {
-    let little = decided((47, 500), &race(), |_, _| ());
+    let little = decided((940, 2000), &race(), |_, _| ());
     assert_eq!(write(&little), None, "five seconds in four minutes, of fifteen allowed");
     assert!(held(&little, "buffered"), "{:?}", little.holds);
-    let much = decided((44, 500), &race(), |_, _| ());
-    assert_eq!(write(&much), Some(56), "twenty seconds: {:?}", much.holds);
-    let careful = decided((47, 500), &race(), |scene, _| scene.policy.buffer_share = 0.0);
-    assert_eq!(write(&careful), Some(56), "{:?}", careful.holds);
+    let much = decided((880, 2000), &race(), |_, _| ());
+    assert_eq!(write(&much), Some(1110), "twenty seconds: {:?}", much.holds);
+    let tenth = Load { write: 96.0, index_write: 48.0, ..race() };
+    let cheap = decided((94, 2000), &tenth, |_, _| ());
+    assert_eq!(write(&cheap), Some(111), "17 units/s cost a cent: {:?}", cheap.holds);
+    let careful = decided((940, 2000), &race(), |scene, _| scene.policy.buffer_share = 0.0);
+    assert_eq!(write(&careful), Some(1110), "{:?}", careful.holds);
 }
 
 #[test]
 fn nothing_is_left_to_the_stream_that_throttles_or_waits_already() {
-    let throttled = decided((47, 500), &Load { throttles: 60.0, ..race() }, |_, _| ());
+    let throttled = decided((940, 2000), &Load { throttles: 60.0, ..race() }, |_, _| ());
     assert!(write(&throttled).is_some(), "{:?}", throttled.holds);
-    let late = decided((47, 500), &Load { age_seconds: 14.0, ..race() }, |_, _| ());
+    let late = decided((940, 2000), &Load { age_seconds: 14.0, ..race() }, |_, _| ());
     assert!(write(&late).is_some(), "14 s and 5 s more: {:?}", late.holds);
-    let unknown = decided((47, 500), &race(), |_, signals| {
+    let unknown = decided((940, 2000), &race(), |_, signals| {
         signals.stream.iterator_age_ms = Signal::absent();
         signals.consumers.values_mut().for_each(|consumer| consumer.iterator_age_ms = Signal::absent());
     });
@@ -49,9 +52,9 @@ fn nothing_is_left_to_the_stream_that_throttles_or_waits_already() {
 
 #[test]
 fn an_index_is_left_to_its_burst_credit_only() {
-    let short = decided((500, 23), &race(), |_, _| ());
-    assert_eq!(index_write(&short), Some(28), "an index that throttles holds up its table: {:?}", short.holds);
-    let carried = decided((500, 24), &race(), |_, _| ());
+    let short = decided((2000, 460), &race(), |_, _| ());
+    assert_eq!(index_write(&short), Some(555), "an index that throttles holds up its table: {:?}", short.holds);
+    let carried = decided((2000, 480), &race(), |_, _| ());
     assert_eq!(index_write(&carried), None);
     assert!(held(&carried, "buffered"), "{:?}", carried.holds);
 }
@@ -65,10 +68,10 @@ fn grow(signals: &mut Signals, times: f64) {
 
 #[test]
 fn nothing_is_left_to_the_stream_while_the_load_grows() {
-    let steady = decided((77, 500), &Load { records: 390.0, write: 78.0, ..Load::race() }, |_, _| ());
+    let steady = decided((1540, 2000), &Load { records: 390.0, write: 1560.0, ..Load::race() }, |_, _| ());
     assert!(write(&steady).is_none() && held(&steady, "buffered"), "{:?}", steady.holds);
     // Seven seconds beyond the credit.
-    let growing = decided((67, 500), &Load { write: 60.0, ..race() }, |_, signals| grow(signals, 1.3));
+    let growing = decided((1340, 2000), &Load { write: 1200.0, ..race() }, |_, signals| grow(signals, 1.3));
     assert!(write(&growing).is_some(), "{:?}", growing.holds);
 }
 

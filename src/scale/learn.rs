@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    diagnose::consumer_load,
+    diagnose::{self, consumer_load},
     memory::{Memory, Recommendation, SinkSample},
     model::{CapacityUnits, ConsumerSignals, Facts, IndexSignals, ResourceId, Signals},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
@@ -138,15 +138,22 @@ fn configuration(sample: &SinkSample) -> Vec<i64> {
     sample.invocations.values().map(|rate| (rate.max(0.01).ln() * 3.0).round() as i64).collect()
 }
 
-/// Records/s the writers processed in a minute, on average over them.
+/// Records/s the writers processed in a minute, on average over them. One that is behind has full batches, but does not do
+/// more than what waited and what came in.
 fn records(writers: &[Writer<'_>], signals: &Signals, at: Timestamp) -> f64 {
-    let incoming = signals.stream.incoming_records.at(at).unwrap_or(0.0) / 60.0;
+    let arrivals = &signals.stream.incoming_records;
+    let incoming = arrivals.at(at).unwrap_or(0.0) / 60.0;
+    let before = at - SignedDuration::from_mins(1);
     let each: Vec<f64> = writers
         .iter()
         .map(|writer| {
-            let behind = writer.signals.iterator_age_ms.at(at).is_some_and(|age| age > KEEPS_UP_MS);
+            let age = |minute| writer.signals.iterator_age_ms.at(minute);
+            if age(at).is_none_or(|age| age <= KEEPS_UP_MS) {
+                return incoming;
+            }
             let full = writer.signals.invocations.at(at).unwrap_or(0.0) / 60.0 * writer.batch;
-            if behind { full } else { incoming }
+            let waited = age(before).map(|age| diagnose::backlog(arrivals, before, age / 1000.0) / 60.0);
+            waited.map_or(full, |waited| full.min(waited + incoming))
         })
         .collect();
     if each.is_empty() { incoming } else { each.iter().sum::<f64>() / each.len() as f64 }
