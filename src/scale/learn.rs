@@ -66,6 +66,13 @@ struct Writer<'a> {
     batch: f64,
 }
 
+impl Writer<'_> {
+    /// Whether it was behind in a minute; `None` when nothing is known of it.
+    fn lags(&self, minute: Timestamp) -> Option<bool> {
+        Some(self.signals.iterator_age_ms.at(minute)? > KEEPS_UP_MS)
+    }
+}
+
 fn writers<'a>(pipeline: &'a Pipeline, facts: &Facts, signals: &'a Signals, table: &str) -> Vec<Writer<'a>> {
     pipeline
         .consumers
@@ -96,17 +103,24 @@ fn sample(
             .map(|writer| Some((writer.name.to_owned(), writer.signals.invocations.at(point.at)? / 60.0)))
             .collect();
         let (Some(invocations), Some(read)) = (invocations, sink.consumed_read.at(point.at)) else { continue };
+        let Some(records) = records(writers, signals, point.at) else {
+            samples.retain(|sample| sample.at != point.at);
+            continue;
+        };
+        // A throttled batch of a consumer that lags goes on for minutes: it is not the work of the minute it began in.
+        let full = point.value / 60.0 >= 0.9 * provisioned.get() as f64;
         let new = SinkSample {
             at: point.at,
-            records: records(writers, signals, point.at),
+            records,
             invocations,
             write: point.value / 60.0,
             read: read / 60.0,
             throttled: sink.write_throttles.at(point.at).is_some_and(|count| count > 0.0)
-                && point.value / 60.0 >= 0.9 * provisioned.get() as f64,
+                && (full || writers.iter().any(|writer| writer.lags(point.at) == Some(true))),
         };
         match samples.binary_search_by_key(&point.at, |sample| sample.at) {
-            Ok(index) => samples[index] = new,
+            // What it was at its capacity of then it is not at a greater one since.
+            Ok(index) => samples[index] = SinkSample { throttled: new.throttled || samples[index].throttled, ..new },
             Err(index) => samples.insert(index, new),
         }
     }
@@ -139,24 +153,26 @@ fn configuration(sample: &SinkSample) -> Vec<i64> {
 }
 
 /// Records/s the writers processed in a minute, on average over them. One that is behind has full batches, but does not do
-/// more than what waited and what came in.
-fn records(writers: &[Writer<'_>], signals: &Signals, at: Timestamp) -> f64 {
+/// more than what waited and what came in. `None` in the minute in which one catches up from far: nobody counts how many it
+/// did.
+fn records(writers: &[Writer<'_>], signals: &Signals, at: Timestamp) -> Option<f64> {
+    let minute = SignedDuration::from_mins(1);
     let arrivals = &signals.stream.incoming_records;
     let incoming = arrivals.at(at).unwrap_or(0.0) / 60.0;
-    let before = at - SignedDuration::from_mins(1);
-    let each: Vec<f64> = writers
-        .iter()
-        .map(|writer| {
-            let age = |minute| writer.signals.iterator_age_ms.at(minute);
-            if age(at).is_none_or(|age| age <= KEEPS_UP_MS) {
-                return incoming;
-            }
-            let full = writer.signals.invocations.at(at).unwrap_or(0.0) / 60.0 * writer.batch;
-            let waited = age(before).map(|age| diagnose::backlog(arrivals, before, age / 1000.0) / 60.0);
-            waited.map_or(full, |waited| full.min(waited + incoming))
-        })
-        .collect();
-    if each.is_empty() { incoming } else { each.iter().sum::<f64>() / each.len() as f64 }
+    let done = |writer: &Writer<'_>| {
+        if writer.lags(at) != Some(true) {
+            return Some(incoming);
+        }
+        let age = |minute| writer.signals.iterator_age_ms.at(minute);
+        if writer.lags(at + minute) == Some(false) && age(at).is_some_and(|age| age >= HEALTHY_MS) {
+            return None;
+        }
+        let full = writer.signals.invocations.at(at).unwrap_or(0.0) / 60.0 * writer.batch;
+        let waited = age(at - minute).map(|age| diagnose::backlog(arrivals, at - minute, age / 1000.0) / 60.0);
+        Some(waited.map_or(full, |waited| full.min(waited + incoming)))
+    };
+    let each: Vec<f64> = writers.iter().map(done).collect::<Option<_>>()?;
+    Some(if each.is_empty() { incoming } else { each.iter().sum::<f64>() / each.len() as f64 })
 }
 
 /// Records/s that one slot of a consumer gets done while it works, from healthy minutes only.

@@ -54,6 +54,8 @@ mod forecast_tests;
 #[cfg(test)]
 mod guard_tests;
 #[cfg(test)]
+mod learn_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod steps;
