@@ -6,7 +6,7 @@
 //!
 //! Each cell is one file in `target/scenarios/`, named by a hash of its world, spec, policy, seed, length and code, so a
 //! run that was stopped goes on where it was. The code is this program's own bytes, unless `--code NAME` says otherwise.
-//! Scenarios that replay a trace are skipped, by name, without `--traces`.
+//! Scenarios that replay a trace are skipped, by name, without `--traces`; the project's own traces (shapes.rs) need none.
 
 #![allow(
     clippy::disallowed_methods,
@@ -22,6 +22,7 @@ mod ablations;
 mod cells;
 mod pages;
 mod rows;
+mod shapes;
 mod tables;
 
 use std::{fs, path::PathBuf};
@@ -41,7 +42,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Every scenario and trace under every policy.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// A directory of traces: CSV files with the columns `t_s` and `rate_per_s`.
+    /// A directory of more traces: CSV files with the columns `t_s` and `rate_per_s`.
     #[arg(long)]
     traces: Option<PathBuf>,
     /// Only these rows: names of worlds (`s4`), of the study's rows (`S11`), or of traces.

@@ -17,7 +17,7 @@ use alleycat_operator::{
 };
 use jiff::SignedDuration;
 
-use super::Args;
+use super::{Args, shapes};
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -53,9 +53,10 @@ pub fn rows(args: &Args) -> (Vec<Row>, Vec<String>) {
             None => skipped.push(scenario.name.to_owned()),
         }
     }
-    let files: BTreeMap<String, PathBuf> = args.traces.iter().flat_map(|folder| traces(folder)).collect();
-    for (name, path) in files.iter().filter(|(name, _)| wanted(&[name])) {
-        rows.extend(TRACE_PEAKS.iter().map(|peak| of_trace(name, path, *peak)));
+    let own = shapes::shapes().map(|(name, text)| (name.to_owned(), text));
+    let traces: BTreeMap<String, String> = args.traces.iter().flat_map(|folder| traces(folder)).chain(own).collect();
+    for (name, text) in traces.iter().filter(|(name, _)| wanted(&[name])) {
+        rows.extend(TRACE_PEAKS.iter().map(|peak| of_trace(name, text, *peak)));
     }
     for row in &mut rows {
         row.seeds = row.seeds.min(args.seeds.unwrap_or(u64::MAX));
@@ -67,12 +68,13 @@ pub fn rows(args: &Args) -> (Vec<Row>, Vec<String>) {
     (rows, skipped)
 }
 
-/// The traces of a directory, by name.
-fn traces(folder: &Path) -> Vec<(String, PathBuf)> {
+/// The traces of a directory, by name, as their files have them.
+fn traces(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("--traces {}: {error}", folder.display()));
     let files = entries.map(|entry| entry.expect("an entry").path());
     let csv = files.filter(|path| path.extension().is_some_and(|extension| extension == "csv"));
-    csv.map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), path)).collect()
+    let name = |path: &Path| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    csv.map(|path| (name(&path), fs::read_to_string(&path).expect("a trace"))).collect()
 }
 
 fn pipeline(name: &str) -> Pipeline {
@@ -105,9 +107,8 @@ fn of_scenario(scenario: &'static Scenario, traces: Option<&Path>) -> Option<Row
     })
 }
 
-fn of_trace(name: &str, path: &Path, peak: f64) -> Row {
-    let text = fs::read_to_string(path).expect("a trace");
-    let mut trace = Trace::read(name, &text, None, peak, RECORD_BYTES).unwrap_or_else(|what| panic!("{name}: {what}"));
+fn of_trace(name: &str, text: &str, peak: f64) -> Row {
+    let mut trace = Trace::read(name, text, None, peak, RECORD_BYTES).unwrap_or_else(|what| panic!("{name}: {what}"));
     let whole = trace.rows.clone();
     while trace.seconds() < DAY {
         trace.rows.extend(&whole);

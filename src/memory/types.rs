@@ -133,6 +133,9 @@ pub struct Effort {
     pub against: Diagnosis,
     /// How many in a row did nothing against it.
     pub failures: u32,
+    /// The value that the last one of those went up from.
+    #[serde(default)]
+    pub from: u64,
     /// None is made before this, unless the load rises much.
     pub rests_until: Option<Timestamp>,
     /// Records/s offered when the last one was made or judged.

@@ -73,6 +73,8 @@ fn what_did_nothing_twice_in_a_row_rests_and_twice_as_long_each_time() {
 /// A scene whose index was raised in the last pass, and the minutes from then until the raise is judged.
 fn raised() -> (Scene, u32) {
     let mut scene = roomy();
+    // More than it takes.
+    scene.set_write(120, 60);
     for _ in 0..5 {
         if play(&mut scene, &stubborn(), 1)[0].is_some() {
             let minutes = scene.policy.metric_delay_seconds.div_ceil(60) + 4;
@@ -92,6 +94,7 @@ fn a_raise_is_judged_once_it_is_there_and_measured() {
     assert_eq!(failures(&scene), 1);
 
     let mut scene = roomy();
+    scene.set_write(120, 60);
     (0..2 * minutes).for_each(|_| drop(scene.cycle(&stubborn())));
     assert_eq!(failures(&scene), 0, "it is not there");
 
@@ -123,4 +126,26 @@ fn what_helps_is_forgotten_and_no_raise_is_held() {
     }
     assert!(live(&scene).1 > 1_000, "{:?}", live(&scene));
     assert!(effort(&scene).is_none_or(|it| it.failures == 0), "{:?}", scene.memory.efforts);
+}
+
+#[test]
+fn a_raise_that_is_used_has_helped_whatever_burst_credit_did_before() {
+    let (mut scene, minutes) = raised();
+    let open = effort(&scene).unwrap().open.clone().unwrap();
+    // Credit carried as much before as the raised index takes now, and more than ever is throttled.
+    let used = open.from as f64 + 0.5 * (open.to - open.from) as f64;
+    scene.memory.efforts.values_mut().filter_map(|it| it.open.as_mut()).for_each(|it| it.work = used);
+    play(&mut scene, &Load { index_write: used, throttles: 500.0, ..stubborn() }, minutes + 1);
+    assert!(effort(&scene).is_none_or(|it| it.failures == 0), "{:?}", scene.memory.efforts);
+}
+
+#[test]
+fn what_did_nothing_from_high_up_is_tried_from_further_down() {
+    let mut scene = roomy();
+    play(&mut scene, &stubborn(), 30);
+    let high = effort(&scene).unwrap().from;
+    assert!(held(&scene.cycle(&stubborn()).1, "ineffective"), "from {high} nothing helps");
+    scene.set_write(live(&scene).0, high - 1);
+    let (_, sizing) = scene.cycle(&stubborn());
+    assert!(index_write(&sizing).is_some_and(|to| to >= high), "{:?}", sizing.holds);
 }

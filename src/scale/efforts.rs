@@ -65,11 +65,11 @@ pub(super) fn keep(
     let Some(load) = diagnose::stream_load(seen.policy, stream, seen.signals) else { return };
     let offered = load.offered;
     judge(seen, memory, offered);
-    let resting = |raise: &Raise| rests(memory.efforts.get(&raise.key), offered, seen.now).is_some();
+    let resting = |raise: &Raise| rests(memory, raise, offered, seen.now).is_some();
     let wanted = raises::raises(seen.pipeline, seen.facts, &sizing.targets);
     let (held, made): (Vec<Raise>, Vec<Raise>) = wanted.into_iter().partition(resting);
     for raise in held {
-        let Some((effort, until)) = rests(memory.efforts.get(&raise.key), offered, seen.now) else { continue };
+        let Some((effort, until)) = rests(memory, &raise, offered, seen.now) else { continue };
         let reason = format!(
             "{} raises in a row did nothing against {}: something else is the cause, and a person should look",
             effort.failures,
@@ -88,16 +88,17 @@ pub(super) fn keep(
             memory.efforts.insert(raise.key, running);
             continue;
         }
-        let failures = known.map_or(0, |effort| effort.failures);
+        let (failures, from) = known.map_or((0, 0), |effort| (effort.failures, effort.from));
         let effort =
-            Effort { resource: raise.resource, against, failures, rests_until: None, open: Some(open), offered };
+            Effort { resource: raise.resource, against, failures, from, rests_until: None, open: Some(open), offered };
         memory.efforts.insert(raise.key, effort);
     }
 }
 
-/// The effort, and until when nothing more is tried; not against a load that rose since.
-fn rests(effort: Option<&Effort>, offered: f64, now: Timestamp) -> Option<(Effort, Timestamp)> {
-    let effort = effort.filter(|it| offered <= ROSE * it.offered)?;
+/// The effort, and until when nothing more is tried: not against a load that rose since, and not up from a value below
+/// those that did nothing.
+fn rests(memory: &Memory, raise: &Raise, offered: f64, now: Timestamp) -> Option<(Effort, Timestamp)> {
+    let effort = memory.efforts.get(&raise.key).filter(|it| offered <= ROSE * it.offered && raise.from >= it.from)?;
     effort.rests_until.filter(|until| now < *until).map(|until| (effort.clone(), until))
 }
 
@@ -116,14 +117,15 @@ fn judge(seen: &Seen<'_>, memory: &mut Memory, offered: f64) {
             return true;
         }
         let Some((against, measured)) = shortage(seen, &effort.resource, key) else { return false };
-        if against != effort.against || helped(open, measured) {
+        if against != effort.against || helped(&effort.resource, open, measured) {
             return false;
         }
-        let rose = offered > ROSE * open.offered;
+        let (rose, from) = (offered > ROSE * open.offered, open.from);
         effort.open = None;
         effort.rests_until = Some(seen.now);
         if !rose {
             effort.failures += 1;
+            effort.from = from;
             effort.offered = offered;
             let doublings = effort.failures.checked_sub(FAILURES);
             let rest = doublings.map(|times| (REST * 2_i32.pow(times.min(8))).min(LONGEST_REST));
@@ -133,10 +135,15 @@ fn judge(seen: &Seen<'_>, memory: &mut Memory, offered: f64) {
     });
 }
 
-/// Whether a raise that was made has done a good part of what it should.
-fn helped(open: &OpenEffort, now: Measured) -> bool {
+/// Whether a raise that was made has done a good part of what it should. What a table did before may have been done on
+/// burst credit, so it is held against the capacity that was there.
+fn helped(resource: &ResourceId, open: &OpenEffort, now: Measured) -> bool {
     let share = open.to as f64 / open.from.max(1) as f64 - 1.0;
-    now.work >= open.work * (1.0 + HELPS * share) || now.trouble <= open.trouble * (1.0 - HELPS)
+    let before = match resource {
+        ResourceId::Table(_) | ResourceId::Index(..) => open.from as f64,
+        _ => open.work,
+    };
+    now.work >= before * (1.0 + HELPS * share) || now.trouble <= open.trouble * (1.0 - HELPS)
 }
 
 /// The shortage that a raise of this value answers, and how the resource fares; `None` when nothing is short, or it

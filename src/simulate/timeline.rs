@@ -142,7 +142,12 @@ impl<'a> Teller<'a> {
             .sizing
             .holds
             .iter()
-            .filter(|hold| matches!(hold.guard.as_str(), "sink-first" | "sink-limit" | "quota" | "not-the-bottleneck"))
+            .filter(|hold| {
+                matches!(
+                    hold.guard.as_str(),
+                    "sink-first" | "sink-limit" | "quota" | "not-the-bottleneck" | "ineffective"
+                )
+            })
             .map(|hold| (hold.resource.clone(), hold.guard.clone()))
             .collect();
         for hold in &report.sizing.holds {
