@@ -20,8 +20,9 @@ Every cell is `violation minutes / cost over the clairvoyant's`. A violation min
 more than 0.1 % of its records rejected. The cost is what scaling changes (shards, fan-out, retention, capacity,
 on-demand charges), over what a policy would pay that knew the future: shards by dynamic programming on a grid of 15
 minutes at full use, write capacity at the greatest minute of each five, reductions free. 1.00 cannot be reached. The
-first hour is not counted. The worlds are `examples/benchmark/*.yaml`; the marks stand in `src/simulate/scenarios.rs`.
-Everything runs on the simulated AWS: what it assumes stands in [twin-assumptions.md](twin-assumptions.md).
+first hour is not counted. The worlds are `examples/benchmark/*.yaml`; the marks stand in `src/simulate/scenarios.rs`,
+the days of the `own_` traces in `benches/scenarios/shapes.rs`. Everything runs on the simulated AWS: what it assumes
+stands in [twin-assumptions.md](twin-assumptions.md).
 
 ![violation minutes against cost, all rows together](pareto.svg)
 ";

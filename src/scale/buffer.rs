@@ -3,8 +3,8 @@
 //! has passed before it is there is paid for until the next decrease.
 //!
 //! What always holds: a raise waits only while the consumers would stay within the policy's share of the iterator age
-//! objective until a raise decided one pass later is there; not when it is cheap or the table throttles already, not when anything else
-//! is raised that would write more, and not when the age of a writer is not known.
+//! objective until a raise decided one pass later is there; not when it is cheap or the table throttles already, not
+//! when anything else is raised that would write more, and not when the age of a writer is not known.
 
 use crate::model::ResourceId;
 

@@ -95,8 +95,8 @@ pub(super) fn keep(
     }
 }
 
-/// The effort, and until when nothing more is tried: not against a load that rose since, and not up from a value below
-/// those that did nothing.
+/// The effort, and until when nothing more is tried; not against a load that rose since, and not when the value is below
+/// the one that last went up for nothing.
 fn rests(memory: &Memory, raise: &Raise, offered: f64, now: Timestamp) -> Option<(Effort, Timestamp)> {
     let effort = memory.efforts.get(&raise.key).filter(|it| offered <= ROSE * it.offered && raise.from >= it.from)?;
     effort.rests_until.filter(|until| now < *until).map(|until| (effort.clone(), until))

@@ -21,7 +21,7 @@ const RECENT: SignedDuration = SignedDuration::from_mins(10);
 /// A consumer whose age is below this processed what came in, ms.
 const KEEPS_UP_MS: f64 = 10_000.0;
 /// A slot's true rate is measured only while the consumer is this close, ms: back-off in a throttled
-/// function would pass for slowness.
+/// function would pass for slowness. One that catches up from further behind has done nobody knows how much.
 const HEALTHY_MS: f64 = 30_000.0;
 
 /// Takes in one set of signals.
@@ -67,9 +67,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Whether it was behind in a minute; `None` when nothing is known of it.
-    fn lags(&self, minute: Timestamp) -> Option<bool> {
-        Some(self.signals.iterator_age_ms.at(minute)? > KEEPS_UP_MS)
+    /// Its iterator age in a minute, ms.
+    fn age(&self, minute: Timestamp) -> Option<f64> {
+        self.signals.iterator_age_ms.at(minute)
+    }
+
+    /// Whether it is known to have been behind in a minute.
+    fn lags(&self, minute: Timestamp) -> bool {
+        self.age(minute).is_some_and(|age| age > KEEPS_UP_MS)
     }
 }
 
@@ -116,7 +121,7 @@ fn sample(
             write: point.value / 60.0,
             read: read / 60.0,
             throttled: sink.write_throttles.at(point.at).is_some_and(|count| count > 0.0)
-                && (full || writers.iter().any(|writer| writer.lags(point.at) == Some(true))),
+                && (full || writers.iter().any(|writer| writer.lags(point.at))),
         };
         match samples.binary_search_by_key(&point.at, |sample| sample.at) {
             // What it was at its capacity of then it is not at a greater one since.
@@ -152,23 +157,23 @@ fn configuration(sample: &SinkSample) -> Vec<i64> {
     sample.invocations.values().map(|rate| (rate.max(0.01).ln() * 3.0).round() as i64).collect()
 }
 
-/// Records/s the writers processed in a minute, on average over them. One that is behind has full batches, but does not do
-/// more than what waited and what came in. `None` in the minute in which one catches up from far: nobody counts how many it
-/// did.
+/// Records/s the writers processed in a minute, on average over them. One that is behind has full batches, but does not
+/// do more than what waited and what came in. `None` in the minute in which one catches up from far: nobody counts how
+/// many it did.
 fn records(writers: &[Writer<'_>], signals: &Signals, at: Timestamp) -> Option<f64> {
     let minute = SignedDuration::from_mins(1);
     let arrivals = &signals.stream.incoming_records;
     let incoming = arrivals.at(at).unwrap_or(0.0) / 60.0;
     let done = |writer: &Writer<'_>| {
-        if writer.lags(at) != Some(true) {
+        if !writer.lags(at) {
             return Some(incoming);
         }
-        let age = |minute| writer.signals.iterator_age_ms.at(minute);
-        if writer.lags(at + minute) == Some(false) && age(at).is_some_and(|age| age >= HEALTHY_MS) {
+        let from_far = writer.age(at).is_some_and(|age| age >= HEALTHY_MS);
+        if from_far && writer.age(at + minute).is_some_and(|next| next <= KEEPS_UP_MS) {
             return None;
         }
         let full = writer.signals.invocations.at(at).unwrap_or(0.0) / 60.0 * writer.batch;
-        let waited = age(at - minute).map(|age| diagnose::backlog(arrivals, at - minute, age / 1000.0) / 60.0);
+        let waited = writer.age(at - minute).map(|age| diagnose::backlog(arrivals, at - minute, age / 1000.0) / 60.0);
         Some(waited.map_or(full, |waited| full.min(waited + incoming)))
     };
     let each: Vec<f64> = writers.iter().map(done).collect::<Option<_>>()?;
