@@ -40,10 +40,13 @@ pub fn play(args: &Args, rows: &[Row], policies: &[Named]) -> BTreeMap<Key, Figu
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/scenarios");
     fs::create_dir_all(&folder).expect("target/scenarios");
     let code = args.code.clone().unwrap_or_else(own_bytes);
-    let jobs: Vec<(&Row, &Named, u64)> = rows
+    let mut jobs: Vec<(&Row, &Named, u64)> = rows
         .iter()
         .flat_map(|row| policies.iter().flat_map(move |named| (1..=row.seeds).map(move |seed| (row, named, seed))))
         .collect();
+    jobs.sort_by_key(|(.., seed)| *seed);
+    let begun = Instant::now();
+    let late = || args.minutes.is_some_and(|minutes| begun.elapsed().as_secs() >= 60 * minutes);
     let (next, played) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..args.threads.max(1) {
@@ -55,6 +58,9 @@ pub fn play(args: &Args, rows: &[Row], policies: &[Named]) -> BTreeMap<Key, Figu
                     let again = args.again.contains(&named.name);
                     let kept = if again { None } else { read(&path) };
                     let fresh = kept.is_none();
+                    if fresh && late() {
+                        continue;
+                    }
                     let Some(kept) = kept.or_else(|| cell(row, named, *seed)) else { continue };
                     if fresh {
                         let half = path.with_extension("half");

@@ -57,6 +57,9 @@ pub struct Args {
     /// One seed, and one day at most.
     #[arg(long)]
     quick: bool,
+    /// Begin no cell after so many minutes: the tables are of what is there. Rows come seed by seed, so each has some.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Cells at a time.
     #[arg(long, default_value_t = 2)]
     threads: usize,

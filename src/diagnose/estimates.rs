@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
     series::{MINUTE, mean, median, ratio, trend},
-    symptoms::{self, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
+    symptoms::{self, ConsumerLoad, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND},
     thresholds::FITTING_SHARE,
 };
 use crate::{
@@ -26,7 +26,7 @@ pub const SHARD_READ_BYTES_PER_SECOND: f64 = 2.0 * SHARD_BYTES_PER_SECOND;
 /// Burst credit: so many seconds of unused capacity (DynamoDB developer guide, "Burst capacity").
 pub const BURST_SECONDS: f64 = 300.0;
 /// A consumer this close, ms, processed what came in: as the scaler's.
-const HEALTHY_MS: f64 = 30_000.0;
+pub(super) const HEALTHY_MS: f64 = 30_000.0;
 /// Minutes that a fit takes at least.
 const FIT_MINUTES: usize = 5;
 /// Spread of the batch sizes, relative to their mean, below which fixed and per-record time cannot be told apart.
@@ -268,11 +268,37 @@ fn consumer_estimate(
             .as_ref()
             .filter(|load| load.age_slope > 0.0 && load.lagging)
             .map(|load| (retention - load.age_seconds).max(0.0) / load.age_slope),
-        drain_seconds: load.as_ref().and_then(|load| match load.backlog {
-            backlog if backlog <= 0.0 => Some(0.0),
-            _ => (load.age_slope < 0.0).then(|| load.age_seconds / -load.age_slope),
-        }),
+        drain_seconds: load.as_ref().and_then(|load| drain_seconds(pipeline, facts, signals, mapping, load)),
     }
+}
+
+/// Minutes over which the course of a backlog is measured: Lambda fetches in bursts.
+const COURSE_MINUTES: i64 = 5;
+
+/// Seconds until nothing waits, by what is fetched from the stream beyond what comes in, if other shared readers keep up.
+/// The age alone misleads: while a flood is read it grows although less waits, and it is that of the slowest shard. It
+/// has to do where a consumer has its own fan-out, or nothing is published.
+fn drain_seconds(
+    pipeline: &Pipeline,
+    facts: &Facts,
+    signals: &Signals,
+    mapping: &MappingFacts,
+    load: &ConsumerLoad,
+) -> Option<f64> {
+    if load.backlog <= 0.0 {
+        return Some(0.0);
+    }
+    let is_shared = facts.stream.as_ref().is_some_and(|stream| stream.arn == mapping.source_arn);
+    let copies = f64::from(shared_readers(pipeline, facts, signals).max(1));
+    let from = signals.newest_expected - SignedDuration::from_mins(COURSE_MINUTES - 1);
+    let fetched = signals.stream.get_records.points.iter().filter(|point| is_shared && point.at >= from);
+    let beyond = fetched.filter_map(|point| Some(point.value - copies * signals.stream.incoming_records.at(point.at)?));
+    let beyond: Vec<f64> = beyond.collect();
+    if beyond.len() as i64 > COURSE_MINUTES / 2 {
+        let rate = mean(&beyond) / MINUTE;
+        return (rate > 0.0).then(|| load.backlog / rate);
+    }
+    (load.age_slope < 0.0).then(|| load.age_seconds / -load.age_slope)
 }
 
 /// A minute in which a consumer kept up without a failure or a throttled table.

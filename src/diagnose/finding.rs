@@ -198,6 +198,11 @@ pub struct Outlook {
     pub at: Timestamp,
 }
 
+impl Outlook {
+    /// What a lag that loses no records leads to.
+    pub const DRAINED: &str = "the backlog is drained";
+}
+
 /// What lies further ahead than this is not foretold: 30 days.
 const FAR_SECONDS: f64 = 30.0 * 86_400.0;
 

@@ -3,23 +3,26 @@
 use jiff::Timestamp;
 
 use super::{
-    Confidence, Diagnosis, Finding, Severity,
+    Confidence, Diagnosis, Finding, Outlook, Severity,
     consumers::{Consumer, changed, shared},
+    estimates::HEALTHY_MS,
     rules::{Answer, View, evidence},
     series::{busy_minutes, newest, sum},
     thresholds::{
         BUSY, CATCHING_UP, CREEPING, FULL_VCPU_MB, LATELY, NEARLY_FULL, NOT_INVOKED, OWN_WORK, SETTLING, SLOWER,
     },
 };
+use crate::model::{IndexSignals, Point, ResourceId};
 
 pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_>) {
     let behind = format!("{} is {:.0} s behind", consumer.resource, consumer.load.age_seconds);
     let new = |diagnosis, severity, why: &str, remedy: String| {
         let finding = Finding::new(diagnosis, severity, consumer.resource.clone(), format!("{behind} {why}."), remedy)
             .with(consumer.numbers.clone());
+        // While a flood is read the age grows although less and less waits: nothing of that is lost.
         let loss = consumer.estimate.data_loss_seconds;
-        match consumer.estimate.drain_seconds.filter(|_| loss.is_none()) {
-            Some(seconds) => finding.leads_to("the backlog is drained", view.signals.observed_at, Some(seconds)),
+        match consumer.estimate.drain_seconds.filter(|drain| loss.is_none_or(|loss| *drain < loss)) {
+            Some(seconds) => finding.leads_to(Outlook::DRAINED, view.signals.observed_at, Some(seconds)),
             None => finding.leads_to("unread records are lost", view.signals.observed_at, loss),
         }
     };
@@ -66,6 +69,9 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         answer.cause(new(Diagnosis::Actuating, Severity::Info, &why, "None needed: it catches up.".to_owned()));
     } else if let Some(times) = slower {
         answer.cause(shared(view, consumer, slow(times, &new)));
+    } else if let Some(table) = throttled_since(view, consumer) {
+        let why = format!("because {table} throttled writes since it kept up last");
+        answer.effect(new(Diagnosis::SinkShort, warning, &why, "None: nothing is refused now.".to_owned()));
     } else {
         let finding =
             new(Diagnosis::Unknown, warning, "and none of the known causes is there", "Hold and watch.".to_owned());
@@ -98,13 +104,18 @@ fn idle(view: &View<'_>, consumer: &Consumer<'_>) -> bool {
         && (consumer.own.behind_latest_ms.is_fresh() || super::estimates::known_readers(view.pipeline, view.facts) == 1)
 }
 
-/// What keeps up again; where invocations were refused a short time ago, that is what it lags for.
+/// What keeps up again; what refused its requests before that is what it lags for.
 fn catching_up(
     view: &View<'_>,
     answer: &mut Answer,
     consumer: &Consumer<'_>,
     new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
 ) {
+    if let Some(table) = throttled_since(view, consumer) {
+        let why = format!("and catching up with what waited while {table} throttled writes");
+        answer.effect(new(Diagnosis::SinkShort, Severity::Warning, &why, "None needed.".to_owned()));
+        return;
+    }
     answer.cause(new(Diagnosis::Unknown, Severity::Info, "and catching up", "None needed.".to_owned()));
     let minutes = LATELY.value as i64;
     if busy_minutes(&consumer.own.throttles, view.signals.newest_expected, minutes) >= 2 {
@@ -113,6 +124,21 @@ fn catching_up(
         let finding = new(Diagnosis::ConcurrencyLimit, Severity::Warning, &why, remedy);
         answer.cause(finding.sure(Confidence::Medium).person("Reserve concurrency for it, or ask for more."));
     }
+}
+
+/// A table it writes to that throttled for want of capacity since it kept up last, itself or by an index: what waits
+/// since then is why it lags, although nothing is refused any more.
+fn throttled_since(view: &View<'_>, consumer: &Consumer<'_>) -> Option<ResourceId> {
+    let kept_up = consumer.own.iterator_age_ms.points.iter().rev().find(|point| point.value < HEALTHY_MS);
+    let often = |signals: &IndexSignals| {
+        let since = |point: &&Point| kept_up.is_none_or(|then| point.at >= then.at);
+        signals.write_throttles.points.iter().filter(since).filter(|point| point.value > 0.0).count() >= 2
+    };
+    let throttled = |name: &&String| {
+        let table = view.signals.tables.get(*name);
+        table.is_some_and(|table| often(&table.table) || table.indexes.values().any(often))
+    };
+    consumer.spec.writes_to.iter().find(throttled).map(|name| ResourceId::Table(name.clone()))
 }
 
 /// More is offered than nearly all that the slots can do.

@@ -6,7 +6,10 @@ use super::{
     note_reshard,
     tests::{Load, Scene, TABLE, factor, held, index_write, shards, write},
 };
-use crate::model::{CapacityUnits, Freshness, ParallelizationFactor, ShardCount, Signal, Signals};
+use crate::{
+    diagnose::Diagnosis,
+    model::{CapacityUnits, Freshness, ParallelizationFactor, ShardCount, Signal, Signals},
+};
 
 /// A stream and a table that are far too large for a quiet day, with calls left to lower them.
 fn oversized() -> Scene {
@@ -201,4 +204,28 @@ fn what_was_lowered_too_soon_stays_up_for_an_hour_after_each_raise() {
     let turns = ups.windows(3).filter(|it| matches!(it, [(from, true), (_, false), (to, true)] if to - from <= 60));
     assert!(turns.count() <= 1, "{ups:?}");
     assert!(ups.iter().filter(|(_, up)| !up).count() >= 3, "it still goes down: {ups:?}");
+}
+
+#[test]
+fn more_slots_for_a_hot_shard_are_worth_no_larger_table() {
+    let mut scene = Scene::new();
+    scene.stream().open_shards = ShardCount(4);
+    scene.set_write(4000, 2000);
+    scene.table().capacity.read = CapacityUnits(400);
+    let healthy = Load { records: 1200.0, invocations: (4.0, 10.0), duration_ms: (900.0, 13.0), ..Load::race() };
+    scene.cycle(&healthy);
+    let behind = Load { rejected: 200.0, age_seconds: 120.0, ..healthy };
+    let (findings, sizing) = scene.cycle(&behind);
+    assert!(findings.iter().any(|finding| finding.diagnosis == Diagnosis::HotShard));
+    assert!(factor(&sizing, "leaderboard").is_some_and(|factor| factor > 1), "{:?}", sizing.holds);
+    scene.set_write(57, 29);
+    let (_, sizing) = scene.cycle(&behind);
+    assert_eq!((factor(&sizing, "leaderboard"), write(&sizing)), (None, None), "{:?}", sizing.holds);
+    assert!(held(&sizing, "hot-shard"), "{:?}", sizing.holds);
+    // With two slots a shard the model thinks of twice the invocations: only what reaches the table counts.
+    scene.facts.mappings.iter_mut().for_each(|mapping| mapping.parallelization_factor = ParallelizationFactor(2));
+    let (_, sizing) = scene.cycle(&behind);
+    assert_eq!((write(&sizing), index_write(&sizing)), (None, None), "{:?}", sizing.holds);
+    let (_, sizing) = scene.cycle(&Load { write: 55.0, index_write: 27.0, ..behind });
+    assert!(write(&sizing).is_some_and(|units| units > 57), "there is no room left: {:?}", sizing.holds);
 }

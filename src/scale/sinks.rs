@@ -81,6 +81,17 @@ impl Sink<'_> {
         Some(units(&self.write_model, inputs).or(seen)? + self.write_model.burst_mean)
     }
 
+    /// Whether what it takes now is within the shares of its capacity that the policy aims at, and no bound asks for more.
+    pub(super) fn has_room(&self, policy: &ScalingPolicy) -> bool {
+        self.load.as_ref().is_some_and(|load| {
+            let (read, write) = load.provisioned;
+            let asked = load.write <= policy.write_target_utilization * write
+                && load.read <= policy.read_target_utilization * read;
+            let inside = self.capacity.write >= self.write_bounds.min && self.capacity.read >= self.read_bounds.min;
+            asked && inside && load.write_throttles <= 0.0 && load.read_throttles <= 0.0
+        })
+    }
+
     /// Whether writes are throttled for provisioned throughput now.
     pub(super) fn throttled(&self) -> bool {
         self.load.as_ref().is_some_and(|load| load.write_throttles > 0.0)

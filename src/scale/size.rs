@@ -160,7 +160,13 @@ impl Cycle<'_> {
                 continue;
             }
             let mut targets = sinks::decide(self.policy, sink, &inputs, memory, self.frozen, self.now, terms, holds);
-            if let Some(waits) = self.buffered(sink, &targets, &inputs, wanted) {
+            let waits = self.buffered(sink, &targets, &inputs, wanted).or_else(|| {
+                // One shard holds its consumer up and the others do not: the models know no such minutes.
+                let unasked = self.hot && targets.raises && sink.has_room(self.policy);
+                let reason = "a hot shard is behind, and the table has room for what reaches it".to_owned();
+                unasked.then(|| hold(&sink.resource, "hot-shard", reason, None))
+            });
+            if let Some(waits) = waits {
                 holds.push(waits);
                 targets = SinkTargets::default();
             }

@@ -58,6 +58,16 @@ pub struct Diagnosed {
     pub resource: String,
 }
 
+/// When a pass said that nothing would wait any more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainForecast {
+    /// When it was said.
+    pub at: Timestamp,
+    /// The slowest consumer's moment.
+    pub drained_at: Timestamp,
+}
+
 /// What came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +80,8 @@ pub struct Run {
     pub timeline: Vec<Event>,
     /// Diagnoses, by their begin; the operator's only.
     pub diagnoses: Vec<Diagnosed>,
+    /// When backlogs were said to be drained; the operator's only.
+    pub drain_forecasts: Vec<DrainForecast>,
     /// Requests after provisioning, by `service:Operation`; those of Application Auto Scaling too.
     pub calls: BTreeMap<String, u64>,
     /// Capacity changes from the start.
@@ -87,6 +99,7 @@ pub struct Run {
 pub(super) struct Acted {
     pub timeline: Vec<Event>,
     pub diagnoses: Vec<Diagnosed>,
+    pub drain_forecasts: Vec<DrainForecast>,
     pub calls: BTreeMap<String, u64>,
 }
 
@@ -133,6 +146,7 @@ impl Cell {
                 counted_from,
                 timeline: acted.timeline,
                 diagnoses: acted.diagnoses,
+                drain_forecasts: acted.drain_forecasts,
                 calls: acted.calls,
                 changes: audit.history.clone(),
                 reshards: reshards(audit),

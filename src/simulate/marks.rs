@@ -31,8 +31,8 @@ pub enum Mark {
     QuotaKept,
     /// Each index throttles in less than this share of the minutes.
     IndexThrottleShare(f64),
-    /// Something no run measures yet.
-    NotMeasured(&'static str),
+    /// When a backlog is drained is told with a smaller median error, as a share of the time it took.
+    DrainErrorUnder(f64),
 }
 
 /// A mark judged.
@@ -110,7 +110,13 @@ impl Mark {
                     reached: !run.index_throttle_shares.is_empty() && worst < *limit,
                 }
             }
-            Self::NotMeasured(what) => unjudged(what),
+            Self::DrainErrorUnder(limit) => match run.drain_error {
+                None => unjudged("when a backlog is drained, which was never told"),
+                Some(error) => Judged {
+                    text: format!("drain time {:.0} % off, under {:.0} %", error * 100.0, limit * 100.0),
+                    reached: error < *limit,
+                },
+            },
         }
     }
 }

@@ -24,7 +24,7 @@ mod verdict;
 mod yardstick;
 
 pub use ablation::Ablation;
-pub use cell::{Cell, Diagnosed, Run, play_all};
+pub use cell::{Cell, Diagnosed, DrainForecast, Run, play_all};
 pub use measure::{Cost, Measures, Records, ViolationMinutes, mean};
 pub use minute::{Minute, SinkMinute};
 pub use policy::Policy;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     ablation::Ablation,
     baselines::{self, Tool},
-    cell::{Acted, Diagnosed},
+    cell::{Acted, Diagnosed, DrainForecast},
     sizes::Sizes,
     stage::{Stage, broken},
     timeline::Teller,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     aws::Allow,
     daemon::{self, Mode, Report, Stop},
-    diagnose::Severity,
+    diagnose::{Outlook, Severity},
     memory::Memory,
     model::Failure,
     spec::{self, Pipeline, ScalingPolicy},
@@ -161,9 +161,13 @@ async fn operate(
     let mut quiet = |_: &_| {};
     let mut teller = Teller::new(true, &mut quiet);
     let mut diagnoses = Standing::default();
+    let mut drain_forecasts = Vec::new();
     let mut hear = |report: &Report| {
         teller.hear(report);
         diagnoses.hear(report);
+        let drained = report.findings.iter().filter_map(|finding| finding.outlook.as_ref());
+        let drained = drained.filter(|outlook| outlook.what == Outlook::DRAINED).map(|outlook| outlook.at).max();
+        drain_forecasts.extend(drained.map(|drained_at| DrainForecast { at: report.at, drained_at }));
     };
     let (store, prices, clock) = (&stage.store, &stage.prices, &stage.clock);
     while clock.now() < end {
@@ -174,7 +178,7 @@ async fn operate(
             *memory = Memory::empty();
         }
     }
-    Ok(Acted { timeline: teller.events, diagnoses: diagnoses.all(), calls: aws.calls() })
+    Ok(Acted { timeline: teller.events, diagnoses: diagnoses.all(), drain_forecasts, calls: aws.calls() })
 }
 
 /// Diagnoses that stand, and those that stood.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cell::{Cell, Run},
+    cell::{Cell, DrainForecast, Run},
     demand::Demand,
     measure::{Measures, violates},
     minute::Minute,
@@ -27,6 +27,11 @@ const STILL_SEEN: SignedDuration = SignedDuration::from_mins(3);
 /// A sink that refuses more than this share of its writes throttles.
 const THROTTLED_SHARE: f64 = 0.001;
 
+/// A consumer this far behind has drained its backlog, ms: as the diagnosis has it of one that keeps up.
+const DRAINED_MS: f64 = 30_000.0;
+/// How far away the end of a backlog is at least when its forecast counts: of the last minutes a share says nothing.
+const WORTH_FORETELLING: SignedDuration = SignedDuration::from_mins(10);
+
 /// The figures of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,6 +47,9 @@ pub struct Figures {
     /// Violation minutes of the trouble, the first five of each incident left out (or as many as the metrics are late, and
     /// two), and those of them with a right cause named.
     pub attribution: Attribution,
+    /// Median error of the forecasts of a drained backlog, as a share of the time it took from then; `None` without any.
+    #[serde(default)]
+    pub drain_error: Option<f64>,
     /// Raises of a parallelization factor while a sink throttled.
     pub consumer_raises_while_throttled: u64,
     /// Reductions while CloudWatch published nothing.
@@ -79,6 +87,7 @@ impl Figures {
         }
         let (diagnosed_after_minutes, attribution) =
             scenario.map_or_else(Default::default, |row| attributed(row, world, run, &missed));
+        let ages: Vec<_> = minutes.iter().map(|minute| (minute.at, minute.max_age_ms)).collect();
         let counted = |change: &&Change| change.at >= run.counted_from && change.from > 0 && change.to > 0;
         let changes: Vec<&Change> = run.changes.iter().filter(counted).collect();
         Self {
@@ -87,6 +96,7 @@ impl Figures {
             violations_by_day,
             diagnosed_after_minutes,
             attribution,
+            drain_error: drain_error(&ages, &run.drain_forecasts, pipeline.objectives.iterator_age),
             consumer_raises_while_throttled: raises_while_throttled(&changes, &minutes),
             scale_ins_while_blind: changes.iter().filter(|it| it.to < it.from && is_blind(world, it)).count() as u64,
             index_throttle_shares: index_throttles(&minutes),
@@ -122,6 +132,22 @@ fn mean_over_peak(minutes: &[&Minute]) -> f64 {
     let greatest = minutes.iter().map(|minute| minute.offered).max().unwrap_or(0);
     let all: u64 = minutes.iter().map(|minute| minute.offered).sum();
     if greatest == 0 { 0.0 } else { all as f64 / minutes.len() as f64 / greatest as f64 }
+}
+
+/// How wrong it was told when a backlog would be drained, while the age (ms, minute by minute) was above the objective and
+/// the end [`WORTH_FORETELLING`] away at least.
+fn drain_error(ages: &[(Timestamp, f64)], told: &[DrainForecast], objective: SignedDuration) -> Option<f64> {
+    let error = |told: &DrainForecast| {
+        let (_, age) = ages.iter().rev().find(|(at, _)| *at <= told.at)?;
+        let missed = *age > objective.as_secs_f64() * 1000.0;
+        let (drained, _) = ages.iter().find(|(at, age)| *at >= told.at && *age < DRAINED_MS)?;
+        let took = drained.duration_since(told.at);
+        let off = told.drained_at.duration_since(*drained).as_secs_f64().abs();
+        (missed && took >= WORTH_FORETELLING).then(|| off / took.as_secs_f64())
+    };
+    let mut errors: Vec<f64> = told.iter().filter_map(error).collect();
+    errors.sort_by(f64::total_cmp);
+    errors.get(errors.len() / 2).copied()
 }
 
 /// When a right cause was named first, and in how many of the missed minutes one stood.
@@ -196,6 +222,26 @@ fn index_throttles(minutes: &[&Minute]) -> BTreeMap<String, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_is_judged_by_the_middle_of_what_was_told_of_it_while_an_objective_was_missed() {
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let told = |minute: i64, after: i64| DrainForecast { at: at(minute), drained_at: at(minute + after) };
+        let objective = SignedDuration::from_secs(300);
+        // 400 s behind in minutes 10 to 39, within the objective from then, and with nothing waiting in minute 50.
+        let age = |minute| match minute {
+            10..40 => 400_000.0,
+            40..50 => 100_000.0,
+            _ => 1_000.0,
+        };
+        let of = |told: &[DrainForecast]| {
+            drain_error(&(0..60).map(|it| (at(it), age(it))).collect::<Vec<_>>(), told, objective)
+        };
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[told(5, 45), told(45, 10)]), None, "nothing was missed");
+        assert_eq!(of(&[told(30, 20)]), Some(0.0));
+        assert_eq!(of(&[told(30, 10), told(30, 25), told(30, 60)]), Some(0.5), "10 and 5 minutes of 20 off, and 40");
+    }
 
     #[test]
     fn each_incident_has_its_own_grace_and_every_other_minute_counts() {

@@ -157,7 +157,7 @@ pub(super) async fn run(stage: &Stage, pipeline: &Pipeline, mut tool: Tool, end:
     if tracked > 0 {
         *calls.entry("dynamodb:UpdateTable".to_owned()).or_default() += tracked;
     }
-    Ok(Acted { timeline, diagnoses: Vec::new(), calls })
+    Ok(Acted { timeline, calls, ..Acted::default() })
 }
 
 /// Describes everything once; a world's faults may need more than one try.

@@ -387,6 +387,7 @@ mod tests {
             counted_from: start + SignedDuration::from_hours(1),
             timeline: (0..300).map(|nth| event(nth / 2)).collect(),
             diagnoses: Vec::new(),
+            drain_forecasts: Vec::new(),
             calls: std::collections::BTreeMap::from([("kinesis:UpdateShardCount".to_owned(), 4)]),
             changes: (0..160).map(change).collect(),
             reshards: Vec::new(),
