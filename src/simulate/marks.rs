@@ -99,17 +99,7 @@ impl Mark {
                 let found = run.measures.quota_refusals + run.measures.out_of_bounds;
                 most("calls beyond a budget and values out of bounds", found, 0)
             }
-            Self::IndexThrottleShare(limit) => {
-                let worst = run.index_throttle_shares.values().copied().fold(0.0, f64::max);
-                Judged {
-                    text: format!(
-                        "{:.2} % of minutes throttled at the worst index, under {} %",
-                        worst * 100.0,
-                        limit * 100.0
-                    ),
-                    reached: !run.index_throttle_shares.is_empty() && worst < *limit,
-                }
-            }
+            Self::IndexThrottleShare(limit) => index_share(run, *limit),
             Self::DrainErrorUnder(limit) => match run.drain_error {
                 None => unjudged("when a backlog is drained, which was never told"),
                 Some(error) => Judged {
@@ -118,6 +108,14 @@ impl Mark {
                 },
             },
         }
+    }
+}
+
+fn index_share(run: &Figures, limit: f64) -> Judged {
+    let worst = run.index_throttle_shares.values().copied().fold(0.0, f64::max);
+    Judged {
+        text: format!("{:.2} % of minutes throttled at the worst index, under {} %", worst * 100.0, limit * 100.0),
+        reached: !run.index_throttle_shares.is_empty() && worst < limit,
     }
 }
 
