@@ -145,7 +145,7 @@ pub static PAGES: [Page; 31] = [
     Page {
         code: Diagnosis::SinkShort,
         title: "A table or index is short of write capacity",
-        seen: "WriteProvisionedThroughputThrottleEvents, or consumption that lives on burst credit of which little is left, at the present rate or at its steady rise.",
+        seen: "WriteProvisionedThroughputThrottleEvents, or consumption that lives on burst credit of which little is left, at the present rate or at its steady rise. Of a mapping: a table it writes to throttles, or did since it kept up last.",
         why: "Up to 300 seconds of unused capacity are kept and spent first, so throttles come minutes after the overload. A global secondary index that is short throttles the writes of its table. Inside the function the SDK waits and tries again: durations climb to the timeout, and batches are retried whole.",
         remedy: "The operator raises write capacity, before anything that writes to it.",
         thresholds: &[CREDIT_LOW, STRAIGHT, INDEX_HOLDS],
