@@ -22,8 +22,12 @@ const SIZE: (u32, u32) = (760, 400);
 const TEXT: i32 = 16;
 /// Share of an axis that stays free beyond the last point.
 const ROOM: f64 = 1.18;
-/// Rows into which names are put that would lie on each other.
+/// Height of a name, px.
 const LINE: i32 = 15;
+/// Width of one of its letters, px, on average.
+const LETTER: i32 = 8;
+/// From the middle of a dot to its name, px.
+const ASIDE: i32 = 10;
 
 /// One policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,25 +106,49 @@ fn draw(points: &[Point], minutes: &str, cost: &str) -> Result<String, Box<dyn E
             .x_label_formatter(&|cost| thousands(*cost))
             .y_label_formatter(&|place| thousands((place * std::f64::consts::LN_10).exp_m1().round()))
             .draw()?;
-        let mut named: Vec<(i32, i32)> = Vec::new();
-        for point in points {
+        let dots: Vec<_> =
+            points.iter().map(|point| plane.backend_coord(&(point.cost, place(point.minutes)))).collect();
+        for (point, name) in points.iter().zip(names(points, &dots)) {
             let ink = if point.ours { Ink::First } else { Ink::Second };
-            let at = (point.cost, place(point.minutes));
-            let radius = if point.ours { 6 } else { 4 };
+            let (at, radius) = ((point.cost, place(point.minutes)), if point.ours { 6 } else { 4 });
             plane.draw_series(std::iter::once(Circle::new(at, radius, ink.rgb().filled())))?;
-            let (x, mut y) = plane.backend_coord(&at);
-            while named.iter().any(|(other_x, other_y)| (x - other_x).abs() < 130 && (y - other_y).abs() < LINE) {
-                y -= LINE;
-            }
-            named.push((x, y));
-            let late = at.0 > most * 0.75;
-            let (side, aside) = if late { (HPos::Right, -10) } else { (HPos::Left, 10) };
-            let style = ("sans-serif", TEXT).into_font().color(&Ink::Text.rgb()).pos(Pos::new(side, VPos::Center));
-            root.draw(&Text::new(point.name.clone(), (x + aside, y), style))?;
+            let start = Pos::new(HPos::Left, VPos::Center);
+            let style = ("sans-serif", TEXT).into_font().color(&Ink::Text.rgb()).pos(start);
+            root.draw(&Text::new(point.name.clone(), (name.from, name.y), style))?;
         }
         root.present()?;
     }
     Ok(svg)
+}
+
+/// What a name or a dot takes up, px.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    from: i32,
+    to: i32,
+    y: i32,
+}
+
+impl Taken {
+    fn overlaps(&self, other: &Self) -> bool {
+        (self.y - other.y).abs() < LINE && self.from < other.to && other.from < self.to
+    }
+}
+
+/// Where each name stands: right or left of its dot, as near to its height as other names and dots leave room.
+fn names(points: &[Point], dots: &[(i32, i32)]) -> Vec<Taken> {
+    let dot = |(x, y): &(i32, i32)| Taken { from: x - ASIDE / 2, to: x + ASIDE / 2, y: *y };
+    let mut taken: Vec<Taken> = dots.iter().map(dot).collect();
+    for (point, (x, y)) in points.iter().zip(dots) {
+        let wide = LETTER * i32::try_from(point.name.chars().count()).unwrap_or(0);
+        let beside = |y: i32| [x + ASIDE, x - ASIDE - wide].map(|from| Taken { from, to: from + wide, y });
+        let lines = (0..10).flat_map(|line| [y - LINE * line, y + LINE * line]);
+        let inside = |it: &Taken| it.from >= 0 && it.to <= SIZE.0 as i32;
+        let free = |it: &Taken| inside(it) && !taken.iter().any(|other| it.overlaps(other));
+        let found = lines.flat_map(beside).find(free);
+        taken.push(found.unwrap_or(Taken { from: x + ASIDE, to: x + ASIDE + wide, y: *y }));
+    }
+    taken.split_off(dots.len())
 }
 
 /// Text that is safe in a table's head.
@@ -140,6 +168,19 @@ mod tests {
     fn no_violation_has_a_place_and_tenfold_is_a_step() {
         assert!(place(0.0).abs() < 1e-12);
         assert!((place(99.0) - 2.0).abs() < 1e-12 && (place(999.0) - 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn names_stand_beside_their_dots_and_on_no_other() {
+        let points = ["one", "two", "three", "four"].map(|name| point(name, 1.0, 1.0));
+        let dots = [(100, 100), (112, 105), (100, 92), (740, 300)];
+        let names = names(&points, &dots);
+        for (at, name) in names.iter().enumerate() {
+            assert!(names.iter().enumerate().all(|(other, it)| other == at || !name.overlaps(it)), "{names:?}");
+            let on = |(x, y): &(i32, i32)| name.overlaps(&Taken { from: x - 4, to: x + 4, y: *y });
+            assert!(!dots.iter().any(on), "{names:?}");
+        }
+        assert!(names[3].to < 740 && names[3].y == 300, "at the edge it stands to the left: {names:?}");
     }
 
     #[test]
