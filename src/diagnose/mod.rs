@@ -31,6 +31,7 @@ pub use finding::{Confidence, Diagnosis, Evidence, Finding, Outlook, Severity};
 pub use pages::{PAGES, Page, markdown, page};
 pub use review::{Episode, Review, review};
 pub use rules::diagnose;
+pub use series::median;
 pub use symptoms::{
     ConsumerLoad, KIB, SHARD_BYTES_PER_SECOND, SHARD_RECORDS_PER_SECOND, SinkLoad, StreamLoad, backlog, consumer_load,
     shards_filled, sink_load, stream_load,

@@ -99,7 +99,7 @@ pub(super) fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
     values.get((last as f64 * share).round() as usize).copied()
 }
 
-/// The middle value.
-pub(super) fn median(values: Vec<f64>) -> Option<f64> {
+/// The middle value; the higher of two.
+pub fn median(values: Vec<f64>) -> Option<f64> {
     quantile(values, 0.5)
 }

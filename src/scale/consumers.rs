@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    diagnose::{ConsumerLoad, Diagnosis, Finding},
+    diagnose::{ConsumerLoad, Diagnosis, Finding, median},
     memory::Memory,
     model::{BatchSize, FunctionFacts, MappingFacts, ParallelizationFactor, ResourceId, StreamFacts},
     spec::{ConsumerSpec, Pipeline, ScalingPolicy},
@@ -143,9 +143,8 @@ fn factor_bound(inputs: &ConsumerInputs<'_>) -> u32 {
 
 /// Median records/s per slot over the healthy minutes of a day.
 pub(super) fn slot_rate(memory: &Memory, consumer: &str) -> Option<f64> {
-    let mut rates: Vec<f64> = memory.slot_rates.get(consumer)?.iter().map(|rate| rate.value).collect();
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().filter(|rate| *rate > 0.0)
+    let rates = memory.slot_rates.get(consumer)?.iter().map(|rate| rate.value).collect();
+    median(rates).filter(|rate| *rate > 0.0)
 }
 
 fn no_raise(inputs: &ConsumerInputs<'_>) -> Option<String> {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cost::PriceSheet,
+    diagnose::median,
     twin::{Change, MetricTrouble, World},
 };
 
@@ -145,9 +146,7 @@ fn drain_error(ages: &[(Timestamp, f64)], told: &[DrainForecast], objective: Sig
         let off = told.drained_at.duration_since(*drained).as_secs_f64().abs();
         (missed && took >= WORTH_FORETELLING).then(|| off / took.as_secs_f64())
     };
-    let mut errors: Vec<f64> = told.iter().filter_map(error).collect();
-    errors.sort_by(f64::total_cmp);
-    errors.get(errors.len() / 2).copied()
+    median(told.iter().filter_map(error).collect())
 }
 
 /// When a right cause was named first, and in how many of the missed minutes one stood.
