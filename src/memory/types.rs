@@ -59,6 +59,18 @@ pub struct Memory {
     /// Raises and whether they help, by scaled field.
     #[serde(default)]
     pub efforts: BTreeMap<String, Effort>,
+    /// How long tables took to change, by table.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settling: BTreeMap<String, Settling>,
+}
+
+/// How long the changes of a resource took.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Settling {
+    /// Since when it has been seen in transition.
+    pub since: Option<Timestamp>,
+    /// Seconds of each change that was slow enough to be seen, of the last day.
+    pub took: Vec<Recommendation>,
 }
 
 /// What the choice of a table's billing mode needs to remember.
@@ -247,6 +259,7 @@ impl Memory {
             billing: BTreeMap::new(),
             stream_mode: StreamModeMemory::default(),
             efforts: BTreeMap::new(),
+            settling: BTreeMap::new(),
         }
     }
 }

@@ -70,8 +70,7 @@ pub(super) fn demand(inputs: &ConsumerInputs<'_>, terms: &mut Vec<Term>) -> Cons
     let ConsumerInputs { policy, consumer, mapping, stream, load, .. } = inputs;
     let live = mapping.parallelization_factor;
     let shards = f64::from(stream.open_shards.get());
-    let catch_up = f64::from(policy.catch_up_seconds).min(inputs.pipeline.objectives.recovery.as_secs_f64()).max(60.0);
-    let required = inputs.expected + load.backlog / catch_up;
+    let required = inputs.expected + load.backlog / catch_up(inputs.pipeline, policy);
     let bound = factor_bound(inputs);
     let busy = load.concurrency.map_or(0.0, |used| used / (shards * f64::from(live.get())));
     let usual = slot_rate(inputs.memory, &consumer.name);
@@ -118,6 +117,11 @@ pub(super) fn demand(inputs: &ConsumerInputs<'_>, terms: &mut Vec<Term>) -> Cons
         slot_rate: rate,
         no_raise,
     }
+}
+
+/// Seconds in which a backlog is to be drained.
+pub(super) fn catch_up(pipeline: &Pipeline, policy: &ScalingPolicy) -> f64 {
+    f64::from(policy.catch_up_seconds).min(pipeline.objectives.recovery.as_secs_f64()).max(60.0)
 }
 
 /// Records/s that a slot does now, when it can be told: while the consumer lags with its slots busy, its batches are

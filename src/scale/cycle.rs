@@ -18,8 +18,10 @@ use crate::{
 use super::{
     Sizing, Target, Targets, billing,
     consumers::{self, ConsumerDemand, ConsumerInputs},
+    forecast::Growth,
     guards::{Frozen, hold},
     model::{Side, SinkInputs, invocations_per_second},
+    settle,
     sinks::{self, Room, Sink},
 };
 
@@ -46,8 +48,8 @@ pub(super) struct Cycle<'a> {
     pub(super) load: StreamLoad,
     /// Records/s expected once a change made now has settled.
     pub(super) expected: f64,
-    /// Records/s by then when the load is growing.
-    pub(super) growing: Option<f64>,
+    /// How the load grows, if it does.
+    pub(super) growing: Option<Growth>,
     pub(super) readers: Vec<Reader<'a>>,
     pub(super) sinks: Vec<Sink<'a>>,
     /// One shard is at its limit and the others are not.
@@ -122,7 +124,7 @@ impl Cycle<'_> {
             let value = |target: Option<&Target<CapacityUnits>>, live| target.map_or(live, |target| target.value);
             let write = value(decided.and_then(|it| it.write.as_ref()), sink.capacity.write);
             let read = value(decided.and_then(|it| it.read.as_ref()), sink.capacity.read);
-            sink.settled && sink.holds(&self.inputs(sink.table, configuration), write, read)
+            (sink.settled || sink.rises) && sink.holds(&self.inputs(sink.table, configuration), write, read)
         })
     }
 
@@ -166,6 +168,7 @@ pub(super) fn collect_sinks<'a>(
                 capacity.read = billing::at_once(samples, Side::Read, None, now);
             }
             sinks.push(Sink {
+                rises: settle::rises(memory, live),
                 resource,
                 table: &table.name,
                 capacity,

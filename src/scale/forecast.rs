@@ -83,20 +83,35 @@ const PAST: usize = 10;
 /// By this factor: minutes differ by chance.
 const NEW_HIGH: f64 = 1.1;
 
-/// Records/s once a reshard decided now is done, when the load is higher than in all of the last minutes and still
-/// growing; `None` otherwise. Shards are cheap and calls are scarce: only they are raised for a growth that may end.
-pub(super) fn growing(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> Option<f64> {
+/// A load that is higher than in all of the last minutes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Growth {
+    /// Records/s once a reshard decided now is done, as far as the policy carries growth on. Shards are cheap and calls
+    /// are scarce: only they are raised for a growth that may end.
+    pub(super) records: f64,
+    /// The same wherever it leads.
+    pub(super) unbounded: f64,
+    /// Records/s that each minute brings more; 0 for a step up, which is growth of one minute.
+    pub(super) per_minute: f64,
+}
+
+/// How the load grows, if it does.
+pub(super) fn growing(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> Option<Growth> {
     let last: Vec<f64> = load.history.iter().rev().take(PAST + 1).map(|(_, value)| *value).collect();
     let [newest, before, ..] = last[..] else { return None };
     let past = last.get(2..)?.iter().copied().reduce(f64::max)?;
     if last.len() <= PAST || load.offered <= NEW_HIGH * past {
         return None;
     }
-    // In two minutes running: a step up is growth of one minute.
-    let growth = (load.offered - newest).min(newest - before).max(0.0);
+    let per_minute = (load.offered - newest).min(newest - before).max(0.0);
     let reshard = policy.reshard_base_seconds + policy.reshard_per_shard_seconds * f64::from(shards.get());
-    let horizon_minutes = (f64::from(policy.metric_delay_seconds) + 60.0 + reshard) / 60.0;
-    Some((load.offered + growth * horizon_minutes).min(load.offered * policy.trend_clamp))
+    let unbounded = load.offered + per_minute * horizon(policy, reshard) / 60.0;
+    Some(Growth { records: unbounded.min(load.offered * policy.trend_clamp), unbounded, per_minute })
+}
+
+/// Seconds from the end of the newest measured minute until a change of the next pass is there, when it takes so many.
+pub(super) fn horizon(policy: &ScalingPolicy, takes: f64) -> f64 {
+    f64::from(policy.metric_delay_seconds) + 60.0 + takes
 }
 
 /// The largest load that the spec's schedule has between two moments, with its name.

@@ -55,6 +55,12 @@ pub(super) fn note_change(memory: &mut Memory, field: &str, raised: bool, now: T
     changes.insert(field.to_owned(), now);
 }
 
+/// When a field was raised last, unless it has been lowered since.
+pub(super) fn raised(memory: &Memory, field: &str) -> Option<Timestamp> {
+    let at = |what: &str| memory.last_change.get(&key(field, what)).copied();
+    at(RAISED).filter(|raised| at(LOWERED).is_none_or(|lowered| lowered < *raised))
+}
+
 /// Takes back that a field is changed.
 pub(super) fn forget_change(memory: &mut Memory, before: &BTreeMap<String, Timestamp>, field: &str) {
     for name in [field.to_owned(), key(field, RAISED), key(field, LOWERED), key(field, REGRET)] {

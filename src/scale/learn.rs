@@ -12,7 +12,7 @@ use crate::{
     spec::{ConsumerSpec, Pipeline, ScalingPolicy, TableSpec},
 };
 
-use super::{billing, forecast, guards, ledger::DAY};
+use super::{billing, forecast, guards, ledger::DAY, settle};
 
 /// Minutes of traffic kept per sink.
 const ACTIVE_SAMPLES: usize = 60;
@@ -35,6 +35,7 @@ pub fn learn(
 ) {
     guards::notice_lateness(memory, policy, signals, now);
     forecast::learn(memory, policy, facts, signals);
+    settle::learn(memory, facts, now);
     for table in &pipeline.tables {
         let (Some(live), Some(measured)) = (facts.tables.get(&table.name), signals.tables.get(&table.name)) else {
             continue;

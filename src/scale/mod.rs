@@ -23,6 +23,7 @@ mod ledger;
 mod model;
 mod raises;
 mod retention;
+mod settle;
 mod sinks;
 mod size;
 mod stream;
@@ -57,6 +58,8 @@ mod guard_tests;
 mod learn_tests;
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod settle_tests;
 #[cfg(test)]
 mod steps;
 #[cfg(test)]

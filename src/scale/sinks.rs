@@ -17,6 +17,7 @@ use super::{
     Hold, Target, Term, billing,
     guards::{self, Frozen, hold},
     model::{DemandModel, Side, SinkInputs},
+    settle,
 };
 
 /// While it still throttles at what the model thought enough, the model is wrong: raise by this factor.
@@ -50,6 +51,8 @@ pub(super) struct Sink<'a> {
     pub(super) read_model: DemandModel,
     /// Table and indexes are ACTIVE.
     pub(super) settled: bool,
+    /// What changes is raised by us: what it has it keeps.
+    pub(super) rises: bool,
 }
 
 impl Sink<'_> {
@@ -60,7 +63,7 @@ impl Sink<'_> {
             // One whose metrics are missing may throttle.
             Room::Live => {
                 let known = self.load.is_some() || self.on_demand;
-                self.settled && known && self.holds(inputs, self.capacity.write, self.capacity.read)
+                (self.settled || self.rises) && known && self.holds(inputs, self.capacity.write, self.capacity.read)
             }
             Room::Bound if self.on_demand => self.holds(inputs, billing::MOST_UNITS, billing::MOST_UNITS),
             Room::Bound => self.holds(inputs, self.write_bounds.max, self.read_bounds.max),
@@ -99,9 +102,15 @@ impl Sink<'_> {
 
     /// Whether writes were throttled after the last change of the capacity had taken effect.
     pub(super) fn still_throttled(&self, memory: &Memory) -> bool {
-        let changed = memory.last_change.get(&field(&self.resource, Side::Write)).copied();
+        let changed = self.changed(memory, Side::Write);
         let newest = self.load.as_ref().and_then(|load| load.last_write_throttle);
         self.throttled() && newest.is_some_and(|at| changed.is_none_or(|change| at > change + EFFECTIVE_AFTER))
+    }
+
+    /// When the last change of a side had its effect: at once, unless the table was seen in transition for longer.
+    fn changed(&self, memory: &Memory, side: Side) -> Option<Timestamp> {
+        let decided = memory.last_change.get(&field(&self.resource, side)).copied();
+        decided.max(settle::ended(memory, self.table))
     }
 
     /// Whether it is short and at its upper bound.
@@ -240,7 +249,7 @@ pub(super) fn decide(
     let mut lower: Vec<(Side, CapacityUnits, String)> = Vec::new();
     for side in [Side::Write, Side::Read] {
         let field = field(&sink.resource, side);
-        let last_change = memory.last_change.get(&field).copied();
+        let last_change = sink.changed(memory, side);
         let Some(need) = need(policy, sink, side, steady, last_change, terms) else { continue };
         guards::recommend(memory, &field, need.value.get() as f64, keep, now);
         let (live, bounds) = match side {

@@ -21,7 +21,7 @@ use super::{
     guards::{self, Frozen, SHARDS, hold},
     ledger,
     model::Side,
-    retention,
+    retention, settle,
     sinks::{self, Room, SinkTargets},
     stream::{self, ShardDemand},
 };
@@ -138,11 +138,21 @@ impl Cycle<'_> {
         }
         if !self.fits(&wanted, Room::Bound) {
             wanted.factors.clone_from(&current.factors);
-            if !self.load.rejecting && !self.load.flooded && !self.fits(&wanted, Room::Bound) {
+            if !self.loses() && !self.fits(&wanted, Room::Bound) {
                 wanted.shards = current.shards;
             }
         }
         wanted
+    }
+
+    /// Records are rejected, or will be before a reshard decided now is done. What is rejected is lost: then the shards do
+    /// not wait for the table.
+    fn loses(&self) -> bool {
+        let soon = self.growing.filter(|growth| growth.per_minute > 0.0).is_some_and(|growth| {
+            let filled = self.load.of_widest(self.stream);
+            filled * growth.unbounded / self.load.offered.max(1.0) > 1.0
+        });
+        self.load.rejecting || self.load.flooded || soon
     }
 
     fn next_shards(&self, wanted: ShardCount) -> ShardCount {
@@ -153,7 +163,8 @@ impl Cycle<'_> {
     fn size_sinks(&self, wanted: &Configuration, memory: &mut Memory, sizing: &mut Sizing) -> bool {
         let mut decided = Vec::new();
         for sink in &self.sinks {
-            let inputs = self.inputs(sink.table, wanted);
+            let mut inputs = self.inputs(sink.table, wanted);
+            inputs.extend(settle::by_then(self, sink, &inputs, memory));
             let (terms, holds) = (&mut sizing.terms, &mut sizing.holds);
             if sink.on_demand {
                 sinks::watch(self.policy, sink, &inputs, memory, self.now, terms);
@@ -227,7 +238,9 @@ impl Cycle<'_> {
                     sizing.holds.push(hold(&id, refusal.guard, refusal.reason, refusal.until));
                 }
             }
-            if reader.mapping.state.is_settled() && demand.batch != reader.mapping.batch_size {
+            // A stream that is short brings more to a poll than it will once it has its shards.
+            let of_short = demand.batch > reader.mapping.batch_size && wanted.shards > self.stream.open_shards;
+            if reader.mapping.state.is_settled() && demand.batch != reader.mapping.batch_size && !of_short {
                 memory.last_change.insert(format!("{id} batchSize"), self.now);
                 if demand.batch < reader.mapping.batch_size {
                     memory.last_change.insert(consumers::batch_lowered(&reader.spec.name), self.now);
@@ -387,8 +400,7 @@ impl Cycle<'_> {
             let frees = ledger::frees_at(&memory.reshards, self.now);
             return refuse_until("quota", "all ten UpdateShardCount calls of 24 h are used", frees);
         }
-        // Rejected records are lost: then the shards do not wait for the table.
-        if !self.load.rejecting && !self.load.flooded {
+        if !self.loses() {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
             }

@@ -53,7 +53,7 @@ pub(super) fn demand(
 ) -> ShardDemand {
     let why = &expected.why;
     let growing = forecast::growing(policy, load, stream.open_shards);
-    let expected = growing.map_or(expected.records, |records| records.max(expected.records));
+    let expected = growing.map_or(expected.records, |growth| growth.records.max(expected.records));
     let growth = if load.offered > 0.0 { expected / load.offered } else { 1.0 };
     let bytes = load.offered_bytes * growth;
     let capacity_used = shards_filled(expected, bytes);

@@ -1,0 +1,96 @@
+//! How long a table takes to change, measured: while it does nothing about it can be changed, so a raise has to last
+//! until the one after it would be there.
+//!
+//! What always holds: this only raises, and only where a change of the table was slow within the last day or a flood
+//! comes: otherwise a raise that turns out short is made again in time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    memory::{Memory, Recommendation},
+    model::{Facts, ResourceId, TableFacts},
+};
+
+use super::{
+    consumers,
+    cycle::Cycle,
+    forecast, guards,
+    ledger::DAY,
+    model::{Side, SinkInputs},
+    sinks::{Sink, field},
+};
+
+/// A change that takes longer is slow, seconds. AWS says "several minutes" (DynamoDB developer guide, auto scaling
+/// metrics); probes of small tables saw seconds.
+const SLOW: f64 = 120.0;
+/// In a flood a change is taken to take so long, seconds: whatever waits by then is more than the next raise can be late.
+const IN_A_FLOOD: f64 = 300.0;
+/// A change of ours is seen by the pass after it: a transition that is first seen later is somebody else's.
+const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(120);
+
+/// Notes which tables we have in transition, and how long those took that no longer are.
+pub(super) fn learn(memory: &mut Memory, facts: &Facts, now: Timestamp) {
+    for (name, table) in &facts.tables {
+        let id = ResourceId::Table(name.clone()).to_string();
+        let ours = fields(table).filter_map(|field| memory.last_change.get(&field)).max().copied();
+        let ours = ours.filter(|at| now <= *at + SEEN_WITHIN);
+        let known = memory.settling.entry(id.clone()).or_default();
+        if !table.is_settled() {
+            known.since = known.since.or(ours);
+        } else if let Some(since) = known.since.take() {
+            known.took.push(Recommendation { at: now, value: now.duration_since(since).as_secs_f64() });
+        }
+        known.took.retain(|change| change.at >= now - DAY);
+        if known.since.is_none() && known.took.is_empty() {
+            memory.settling.remove(&id);
+        }
+    }
+}
+
+fn fields(table: &TableFacts) -> impl Iterator<Item = String> {
+    let index = |name: &String| ResourceId::Index(table.name.clone(), name.clone());
+    let resources = table.global_secondary_indexes.keys().map(index);
+    resources
+        .chain([ResourceId::Table(table.name.clone())])
+        .flat_map(|resource| [Side::Write, Side::Read].map(|side| field(&resource, side)))
+}
+
+/// Whether a table is in transition because we raise it: what it has it keeps. One call of ours never raises and lowers.
+pub(super) fn rises(memory: &Memory, table: &TableFacts) -> bool {
+    let known = memory.settling.get(&ResourceId::Table(table.name.clone()).to_string());
+    let Some(since) = known.and_then(|known| known.since) else { return false };
+    fields(table).any(|field| guards::raised(memory, &field).is_some_and(|at| at >= since))
+}
+
+/// When a table was last seen to come out of a transition.
+pub(super) fn ended(memory: &Memory, table: &str) -> Option<Timestamp> {
+    let known = memory.settling.get(&ResourceId::Table(table.to_owned()).to_string())?;
+    known.took.last().map(|change| change.at)
+}
+
+/// What the consumers will ask of a table by the time a raise made now is there: what it does not take until then waits,
+/// and where a table is slow growth goes on. `None` unless it is slow or a flood comes.
+pub(super) fn by_then(
+    cycle: &Cycle<'_>,
+    sink: &Sink<'_>,
+    inputs: &[SinkInputs],
+    memory: &Memory,
+) -> Option<SinkInputs> {
+    let known = memory.settling.get(&ResourceId::Table(sink.table.to_owned()).to_string());
+    let longest = known.and_then(|known| known.took.iter().map(|change| change.value).reduce(f64::max)).unwrap_or(0.0);
+    let slow = longest > SLOW;
+    if !slow && !cycle.load.flooded {
+        return None;
+    }
+    let horizon = forecast::horizon(cycle.policy, longest.max(IN_A_FLOOD));
+    let most = inputs.iter().max_by(|one, other| one.records.total_cmp(&other.records))?;
+    let growth = cycle.growing.filter(|_| slow).map_or(0.0, |growth| growth.per_minute);
+    let (now, then) = (cycle.expected, cycle.expected + growth * horizon / 60.0);
+    let each = sink.write_demand(inputs)? / most.records.max(1.0);
+    let taken = sink.capacity.write.get() as f64 / each.max(f64::MIN_POSITIVE);
+    let waits = ((now + then) / 2.0 - taken).max(0.0) * horizon;
+    let asked = most.records + then - now + waits / consumers::catch_up(cycle.pipeline, cycle.policy);
+    let scale = asked / most.records.max(1.0);
+    let invocations = most.invocations.iter().map(|(name, rate)| (name.clone(), rate * scale)).collect();
+    (asked > most.records).then_some(SinkInputs { invocations, records: asked })
+}
