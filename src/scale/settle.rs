@@ -88,7 +88,7 @@ pub(super) fn by_then(
     let (now, then) = (cycle.expected, cycle.expected + growth * horizon / 60.0);
     let each = sink.write_demand(inputs)? / most.records.max(1.0);
     let taken = sink.capacity.write.get() as f64 / each.max(f64::MIN_POSITIVE);
-    let waits = ((now + then) / 2.0 - taken).max(0.0) * horizon;
+    let waits = (f64::midpoint(now, then) - taken).max(0.0) * horizon;
     let asked = most.records + then - now + waits / consumers::catch_up(cycle.pipeline, cycle.policy);
     let scale = asked / most.records.max(1.0);
     let invocations = most.invocations.iter().map(|(name, rate)| (name.clone(), rate * scale)).collect();
