@@ -40,6 +40,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         return;
     }
     let slower = slower(consumer);
+    let waited_for = throttled_since(view, consumer);
     if let Some(cause) = consumer.throttled {
         let remedy = "Cure the sink first: more consumers would make it worse.".to_owned();
         answer.effect(new(cause, warning, "because a table it writes to throttles", remedy));
@@ -62,14 +63,16 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         if let Some(times) = slower {
             answer.cause(shared(view, consumer, slow(times, &new)));
         }
-    } else if let Some(ago) =
-        changed(consumer.mapping, view.signals.observed_at).filter(|ago| *ago < SETTLING.value * 60.0)
+    } else if let Some(ago) = changed(consumer.mapping, view.signals.observed_at)
+        .filter(|ago| *ago < SETTLING.value * 60.0)
+        // What waited for a table before is not made up by a pause that is shorter.
+        .filter(|ago| waited_for.is_none() || consumer.load.age_seconds <= *ago)
     {
         let why = format!("because it was changed {ago:.0} s ago and paused for it");
         answer.cause(new(Diagnosis::Actuating, Severity::Info, &why, "None needed: it catches up.".to_owned()));
     } else if let Some(times) = slower {
         answer.cause(shared(view, consumer, slow(times, &new)));
-    } else if let Some(table) = throttled_since(view, consumer) {
+    } else if let Some(table) = waited_for {
         let why = format!("because {table} throttled writes since it kept up last");
         answer.effect(new(Diagnosis::SinkShort, warning, &why, "None: nothing is refused now.".to_owned()));
     } else {

@@ -440,6 +440,14 @@ fn what_waits_since_a_table_throttled_is_the_tables_fault_until_it_is_read() {
         let finding = Scene::with(after(5, slope)).finding(SinkShort);
         assert_eq!((finding.resource.to_string(), finding.severity), ("mapping/c".to_owned(), Severity::Warning));
     }
+    let paused = |seconds: i64| {
+        move |scene: &mut Scene| {
+            after(5, 0.0)(scene);
+            scene.mapping().last_modified = Some(scene.signals.observed_at - SignedDuration::from_secs(seconds));
+        }
+    };
+    // It is 200 s behind: a shorter pause has not made that.
+    sides(SinkShort, paused(210), paused(190));
 }
 
 #[test]

@@ -95,6 +95,13 @@ pub(super) struct Growth {
     pub(super) per_minute: f64,
 }
 
+impl Growth {
+    /// Whether more would come than the shards take before a reshard decided now is done, if they were offered alike.
+    pub(super) fn overflows(&self, load: &StreamLoad) -> bool {
+        self.per_minute > 0.0 && load.utilization * self.unbounded / load.offered.max(1.0) > 1.0
+    }
+}
+
 /// How the load grows, if it does.
 pub(super) fn growing(policy: &ScalingPolicy, load: &StreamLoad, shards: ShardCount) -> Option<Growth> {
     let last: Vec<f64> = load.history.iter().rev().take(PAST + 1).map(|(_, value)| *value).collect();

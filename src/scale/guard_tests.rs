@@ -229,3 +229,32 @@ fn more_slots_for_a_hot_shard_are_worth_no_larger_table() {
     let (_, sizing) = scene.cycle(&Load { write: 55.0, index_write: 27.0, ..behind });
     assert!(write(&sizing).is_some_and(|units| units > 57), "there is no room left: {:?}", sizing.holds);
 }
+
+#[test]
+fn a_table_at_its_bound_gets_as_many_consumers_as_it_carries() {
+    let raised = |bound: u64| {
+        let mut scene = Scene::new();
+        let table = &mut scene.pipeline.tables[0];
+        table.write_capacity.max = CapacityUnits(bound);
+        table.global_secondary_indexes.iter_mut().for_each(|index| index.write_capacity.max = CapacityUnits(bound));
+        scene.stream().open_shards = ShardCount(2);
+        scene.set_write(bound, bound);
+        scene.table().capacity.read = CapacityUnits(400);
+        let healthy = Load {
+            invocations: (2.0, 10.0),
+            duration_ms: (900.0, 13.0),
+            write: 96.0,
+            index_write: 48.0,
+            ..Load::race()
+        };
+        scene.cycle(&healthy);
+        let mut signals = scene.signals(&Load { age_seconds: 1_200.0, invocations: (1.1, 10.0), ..healthy.clone() });
+        // The other consumer keeps up.
+        signals.consumers.extend(scene.signals(&healthy).consumers.remove_entry("final-results"));
+        let sizing = scene.cycle_on(&signals).1;
+        (factor(&sizing, "leaderboard"), held(&sizing, "sink-limit"))
+    };
+    assert_eq!(raised(4000), (Some(4), false));
+    assert_eq!(raised(240), (Some(2), true), "a part is carried, and the rest is held");
+    assert_eq!(raised(97), (None, true), "what it carries now is all it carries");
+}

@@ -1,8 +1,8 @@
 //! How long a table takes to change, measured: while it does nothing about it can be changed, so a raise has to last
 //! until the one after it would be there.
 //!
-//! What always holds: this only raises, and only where a change of the table was slow within the last day or a flood
-//! comes: otherwise a raise that turns out short is made again in time.
+//! What always holds: this only raises, and only where a change of the table was slow within the last day: one that takes
+//! a minute or two is made again in time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,8 +23,6 @@ use super::{
 /// A change that takes longer is slow, seconds. AWS says "several minutes" (DynamoDB developer guide, auto scaling
 /// metrics); probes of small tables saw seconds.
 const SLOW: f64 = 120.0;
-/// In a flood a change is taken to take so long, seconds: whatever waits by then is more than the next raise can be late.
-const IN_A_FLOOD: f64 = 300.0;
 /// A change of ours is seen by the pass after it: a transition that is first seen later is somebody else's.
 const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(120);
 
@@ -68,23 +66,19 @@ pub(super) fn ended(memory: &Memory, table: &str) -> Option<Timestamp> {
     known.took.last().map(|change| change.at)
 }
 
-/// What the consumers will ask of a table by the time a raise made now is there: what it does not take until then waits,
-/// and where a table is slow growth goes on. `None` unless it is slow or a flood comes.
+/// What the consumers will ask of a slow table by the time a raise made now is there: growth goes on, and what the table
+/// does not take until then waits. `None` for a table that is not slow.
 pub(super) fn by_then(
     cycle: &Cycle<'_>,
     sink: &Sink<'_>,
     inputs: &[SinkInputs],
     memory: &Memory,
 ) -> Option<SinkInputs> {
-    let known = memory.settling.get(&ResourceId::Table(sink.table.to_owned()).to_string());
-    let longest = known.and_then(|known| known.took.iter().map(|change| change.value).reduce(f64::max)).unwrap_or(0.0);
-    let slow = longest > SLOW;
-    if !slow && !cycle.load.flooded {
-        return None;
-    }
-    let horizon = forecast::horizon(cycle.policy, longest.max(IN_A_FLOOD));
+    let known = memory.settling.get(&ResourceId::Table(sink.table.to_owned()).to_string())?;
+    let takes = known.took.iter().map(|change| change.value).reduce(f64::max).filter(|takes| *takes > SLOW)?;
+    let horizon = forecast::horizon(cycle.policy, takes);
     let most = inputs.iter().max_by(|one, other| one.records.total_cmp(&other.records))?;
-    let growth = cycle.growing.filter(|_| slow).map_or(0.0, |growth| growth.per_minute);
+    let growth = cycle.growing.map_or(0.0, |growth| growth.per_minute);
     let (now, then) = (cycle.expected, cycle.expected + growth * horizon / 60.0);
     let each = sink.write_demand(inputs)? / most.records.max(1.0);
     let taken = sink.capacity.write.get() as f64 / each.max(f64::MIN_POSITIVE);

@@ -1,4 +1,4 @@
-//! Tables that take long to change, and floods: each test fails when its rule alone is taken out.
+//! Tables that take long to change, and what does not wait for them: each test fails when its rule alone is taken out.
 
 use jiff::SignedDuration;
 
@@ -6,7 +6,7 @@ use super::{
     guards,
     tests::{Load, Scene, factor, held, shards, write},
 };
-use crate::model::{BatchSize, CapacityUnits, LifecycleStatus, Point, ShardCount, Signals};
+use crate::model::{CapacityUnits, LifecycleStatus, Point, ShardCount, Signals};
 
 const WRITES: &str = "table/alleycat-races writeCapacity";
 
@@ -72,20 +72,6 @@ fn a_transition_of_somebody_else_says_nothing_of_our_raises() {
     assert_eq!(wanted(scene, ramp), wanted(raised_for(1), ramp), "they may have built an index");
 }
 
-#[test]
-fn a_flood_raises_the_table_for_what_will_wait() {
-    let of = |rejected: f64| {
-        wanted(Scene::new(), |signals| {
-            let offered = &mut signals.stream.incoming_records.points;
-            let newest = signals.stream.rejected_records.points.last_mut().unwrap();
-            offered.iter_mut().for_each(|point| point.value = 60_000.0);
-            newest.value = 60_000.0 * rejected;
-        })
-    };
-    let (few, flood) = (of(0.05), of(0.5));
-    assert!(flood > few * 4 / 3, "{flood} and {few}");
-}
-
 /// A consumer that is behind, on a table that carries more of its invocations and is being changed.
 fn behind(raised: bool) -> super::Sizing {
     let mut scene = Scene::new();
@@ -145,19 +131,4 @@ fn a_growth_that_will_be_rejected_raises_the_shards_whatever_the_table() {
     let step = of(|signals| grow(signals, 1.0));
     assert_eq!(shards(&step), None, "one minute is no growth that goes on: {:?}", step.holds);
     assert!(held(&step, "sink-first"), "{:?}", step.holds);
-}
-
-#[test]
-fn batches_are_not_enlarged_for_the_polls_of_a_stream_that_is_short() {
-    let of = |records: f64| {
-        let mut scene = Scene::new();
-        scene.set_write(4000, 2000);
-        scene.facts.functions.values_mut().for_each(|function| function.timeout_seconds = 60);
-        scene.facts.mappings.iter_mut().for_each(|mapping| mapping.batch_size = BatchSize(100));
-        let sizing = scene.cycle(&Load { records, ..Load::race() }).1;
-        let batch = |it: &super::ConsumerTargets| it.batch_size.as_ref().map(|target| target.value.get());
-        sizing.targets.consumers.get("final-results").and_then(batch)
-    };
-    assert!(of(700.0).is_some_and(|batch| batch > 100), "a poll brings 700 records");
-    assert_eq!(of(900.0), None, "there will be two shards soon");
 }

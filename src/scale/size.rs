@@ -98,6 +98,8 @@ pub fn size(
     sizing
 }
 
+/// Why a factor is not raised as far as its consumer asks for.
+const SINK_LIMIT: &str = "no write capacity inside the bounds carries more invocations";
 /// Share of the offered records that settled minutes must have seen before they tell what the tables will be asked
 /// for: young minutes bring the load of the stream only.
 const SEEN: f64 = 0.5;
@@ -136,11 +138,14 @@ impl Cycle<'_> {
                 wanted.factors.insert(reader.spec.name.clone(), factor);
             }
         }
-        if !self.fits(&wanted, Room::Bound) {
-            wanted.factors.clone_from(&current.factors);
-            if !self.loses() && !self.fits(&wanted, Room::Bound) {
-                wanted.shards = current.shards;
-            }
+        // The table at its bound may carry a part of it.
+        while !self.fits(&wanted, Room::Bound) {
+            let raised = wanted.factors.iter_mut().filter(|(name, factor)| **factor > current.factors[*name]);
+            let Some((_, highest)) = raised.max_by_key(|(_, factor)| **factor) else { break };
+            *highest = ParallelizationFactor(highest.get() - 1);
+        }
+        if !self.loses() && !self.fits(&wanted, Room::Bound) {
+            wanted.shards = current.shards;
         }
         wanted
     }
@@ -148,11 +153,7 @@ impl Cycle<'_> {
     /// Records are rejected, or will be before a reshard decided now is done. What is rejected is lost: then the shards do
     /// not wait for the table.
     fn loses(&self) -> bool {
-        let soon = self.growing.filter(|growth| growth.per_minute > 0.0).is_some_and(|growth| {
-            let filled = self.load.of_widest(self.stream);
-            filled * growth.unbounded / self.load.offered.max(1.0) > 1.0
-        });
-        self.load.rejecting || self.load.flooded || soon
+        self.load.rejecting || self.load.flooded || self.growing.is_some_and(|growth| growth.overflows(&self.load))
     }
 
     fn next_shards(&self, wanted: ShardCount) -> ShardCount {
@@ -229,6 +230,9 @@ impl Cycle<'_> {
             match self.factor(reader, wanted, may_lower, &field, memory) {
                 Ok(Some(target)) => {
                     lowered |= target.value < live;
+                    if target.value > live && target.value < demand.factor {
+                        sizing.holds.push(hold(&id, "sink-limit", SINK_LIMIT.to_owned(), None));
+                    }
                     guards::note_change(memory, &field, target.value > live, self.now);
                     sizing.targets.consumers.entry(reader.spec.name.clone()).or_default().parallelization_factor =
                         Some(target);
@@ -238,9 +242,7 @@ impl Cycle<'_> {
                     sizing.holds.push(hold(&id, refusal.guard, refusal.reason, refusal.until));
                 }
             }
-            // A stream that is short brings more to a poll than it will once it has its shards.
-            let of_short = demand.batch > reader.mapping.batch_size && wanted.shards > self.stream.open_shards;
-            if reader.mapping.state.is_settled() && demand.batch != reader.mapping.batch_size && !of_short {
+            if reader.mapping.state.is_settled() && demand.batch != reader.mapping.batch_size {
                 memory.last_change.insert(format!("{id} batchSize"), self.now);
                 if demand.batch < reader.mapping.batch_size {
                     memory.last_change.insert(consumers::batch_lowered(&reader.spec.name), self.now);
@@ -276,13 +278,15 @@ impl Cycle<'_> {
             if let Some(reason) = &demand.no_raise {
                 return refuse("not-the-bottleneck", reason.clone());
             }
-            if wanted.factors.get(&reader.spec.name).is_some_and(|factor| *factor < demand.factor) {
-                return refuse("sink-limit", "no write capacity inside the bounds carries more invocations");
+            let value =
+                wanted.factors.get(&reader.spec.name).map_or(demand.factor, |factor| demand.factor.min(*factor));
+            if value <= live {
+                return refuse("sink-limit", SINK_LIMIT);
             }
             if !self.carried_for(reader, wanted) {
                 return refuse("sink-first", "the table is raised before its writers");
             }
-            return Ok(Some(Target { value: demand.factor, reason: demand.factor_reason.clone() }));
+            return Ok(Some(Target { value, reason: demand.factor_reason.clone() }));
         }
         if !may_lower || self.load.rejecting {
             return Ok(None);
