@@ -63,11 +63,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
         if let Some(times) = slower {
             answer.cause(shared(view, consumer, slow(times, &new)));
         }
-    } else if let Some(ago) = changed(consumer.mapping, view.signals.observed_at)
-        .filter(|ago| *ago < SETTLING.value * 60.0)
-        // What waited for a table before is not made up by a pause that is shorter.
-        .filter(|ago| waited_for.is_none() || consumer.load.age_seconds <= *ago)
-    {
+    } else if let Some(ago) = paused(view, consumer, waited_for.is_some()) {
         let why = format!("because it was changed {ago:.0} s ago and paused for it");
         answer.cause(new(Diagnosis::Actuating, Severity::Info, &why, "None needed: it catches up.".to_owned()));
     } else if let Some(times) = slower {
@@ -84,6 +80,13 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
                 .person("Look at the function's log, and at a single slow shard: shard-level metrics would show it."),
         );
     }
+}
+
+/// Seconds since a change for which it paused, while that may be why it lags: not what waited for a table before, if the
+/// pause is shorter.
+fn paused(view: &View<'_>, consumer: &Consumer<'_>, waited_for_table: bool) -> Option<f64> {
+    let ago = changed(consumer.mapping, view.signals.observed_at).filter(|ago| *ago < SETTLING.value * 60.0)?;
+    (!waited_for_table || consumer.load.age_seconds <= ago).then_some(ago)
 }
 
 /// Its reads are throttled: for the stream's reason, or for one of its own.
