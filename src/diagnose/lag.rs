@@ -56,7 +56,7 @@ pub(super) fn rules(view: &View<'_>, answer: &mut Answer, consumer: &Consumer<'_
     } else if busy > BUSY.value {
         short(view, answer, consumer, busy, &new);
     } else if consumer.load.age_slope < CATCHING_UP.value {
-        catching_up(view, answer, consumer, &new);
+        catching_up(view, answer, consumer, waited_for, &new);
     } else if answer.has(Diagnosis::HotShard) {
         let remedy = "Cure the hot shard: one shard has most of the work.".to_owned();
         answer.effect(new(Diagnosis::HotShard, warning, "because one shard has most of the records", remedy));
@@ -115,9 +115,10 @@ fn catching_up(
     view: &View<'_>,
     answer: &mut Answer,
     consumer: &Consumer<'_>,
+    waited_for: Option<ResourceId>,
     new: &impl Fn(Diagnosis, Severity, &str, String) -> Finding,
 ) {
-    if let Some(table) = throttled_since(view, consumer) {
+    if let Some(table) = waited_for {
         let why = format!("and catching up with what waited while {table} throttled writes");
         answer.effect(new(Diagnosis::SinkShort, Severity::Warning, &why, "None needed.".to_owned()));
         return;

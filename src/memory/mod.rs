@@ -15,6 +15,6 @@ pub use mem::MemStore;
 pub use store::{KEPT_DECISIONS, KEPT_INPUTS, KEPT_INTENTS, Store, StoreError};
 pub use types::{
     Attempt, BillingHour, BillingMemory, BillingSwitch, Effort, FanOutMemory, Intent, IntentState, LedgerEntry,
-    LedgerEntryKind, Memory, OpenEffort, Recommendation, RefusedMove, ReshardLedger, Season, SinkSample, Spent,
-    StreamModeMemory, StreamSeen,
+    LedgerEntryKind, Memory, OpenEffort, Recommendation, RefusedMove, ReshardLedger, Season, Settling, SinkSample,
+    Spent, StreamModeMemory, StreamSeen,
 };

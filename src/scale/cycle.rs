@@ -157,6 +157,7 @@ pub(super) fn collect_sinks<'a>(
             continue;
         }
         let measured = signals.tables.get(&table.name);
+        let rises = settle::rises(memory, live);
         let mut add = |resource: ResourceId, live_capacity: &CapacityFacts, write_bounds, read_bounds, load| {
             let samples = memory.sink_samples.get(&resource.to_string());
             let (write_model, read_model) = sinks::models(samples);
@@ -168,7 +169,7 @@ pub(super) fn collect_sinks<'a>(
                 capacity.read = billing::at_once(samples, Side::Read, None, now);
             }
             sinks.push(Sink {
-                rises: settle::rises(memory, live),
+                rises,
                 resource,
                 table: &table.name,
                 capacity,

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{
     note_reshard,
-    tests::{Load, Scene, TABLE, factor, held, index_write, shards, write},
+    tests::{Load, Scene, TABLE, factor, held, index_write, shards, slow_consumer, write},
 };
 use crate::{
     diagnose::Diagnosis,
@@ -122,18 +122,6 @@ fn an_hour_lies_between_two_decreases_of_the_shard_count() {
     assert!(minutes.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{minutes:?}");
 }
 
-/// A table that carries every factor, and what a slow consumer does in a good minute.
-fn slow_consumer() -> (Scene, Load) {
-    let mut scene = Scene::new();
-    scene.stream().open_shards = ShardCount(2);
-    scene.set_write(4000, 2000);
-    scene.table().capacity.read = CapacityUnits(400);
-    let healthy =
-        Load { invocations: (2.0, 10.0), duration_ms: (900.0, 13.0), write: 96.0, index_write: 48.0, ..Load::race() };
-    scene.cycle(&healthy);
-    (scene, healthy)
-}
-
 #[test]
 fn the_factor_stays_inside_its_bounds_however_great_the_backlog() {
     for max in [2, 3] {
@@ -233,21 +221,11 @@ fn more_slots_for_a_hot_shard_are_worth_no_larger_table() {
 #[test]
 fn a_table_at_its_bound_gets_as_many_consumers_as_it_carries() {
     let raised = |bound: u64| {
-        let mut scene = Scene::new();
+        let (mut scene, healthy) = slow_consumer();
         let table = &mut scene.pipeline.tables[0];
         table.write_capacity.max = CapacityUnits(bound);
         table.global_secondary_indexes.iter_mut().for_each(|index| index.write_capacity.max = CapacityUnits(bound));
-        scene.stream().open_shards = ShardCount(2);
         scene.set_write(bound, bound);
-        scene.table().capacity.read = CapacityUnits(400);
-        let healthy = Load {
-            invocations: (2.0, 10.0),
-            duration_ms: (900.0, 13.0),
-            write: 96.0,
-            index_write: 48.0,
-            ..Load::race()
-        };
-        scene.cycle(&healthy);
         let mut signals = scene.signals(&Load { age_seconds: 1_200.0, invocations: (1.1, 10.0), ..healthy.clone() });
         // The other consumer keeps up.
         signals.consumers.extend(scene.signals(&healthy).consumers.remove_entry("final-results"));

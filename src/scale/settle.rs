@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    memory::{Memory, Recommendation},
+    memory::{Memory, Recommendation, Settling},
     model::{Facts, ResourceId, TableFacts},
 };
 
@@ -45,6 +45,10 @@ pub(super) fn learn(memory: &mut Memory, facts: &Facts, now: Timestamp) {
     }
 }
 
+fn known<'a>(memory: &'a Memory, table: &str) -> Option<&'a Settling> {
+    memory.settling.get(&ResourceId::Table(table.to_owned()).to_string())
+}
+
 fn fields(table: &TableFacts) -> impl Iterator<Item = String> {
     let index = |name: &String| ResourceId::Index(table.name.clone(), name.clone());
     let resources = table.global_secondary_indexes.keys().map(index);
@@ -55,15 +59,13 @@ fn fields(table: &TableFacts) -> impl Iterator<Item = String> {
 
 /// Whether a table is in transition because we raise it: what it has it keeps. One call of ours never raises and lowers.
 pub(super) fn rises(memory: &Memory, table: &TableFacts) -> bool {
-    let known = memory.settling.get(&ResourceId::Table(table.name.clone()).to_string());
-    let Some(since) = known.and_then(|known| known.since) else { return false };
+    let Some(since) = known(memory, &table.name).and_then(|known| known.since) else { return false };
     fields(table).any(|field| guards::raised(memory, &field).is_some_and(|at| at >= since))
 }
 
 /// When a table was last seen to come out of a transition.
 pub(super) fn ended(memory: &Memory, table: &str) -> Option<Timestamp> {
-    let known = memory.settling.get(&ResourceId::Table(table.to_owned()).to_string())?;
-    known.took.last().map(|change| change.at)
+    known(memory, table)?.took.last().map(|change| change.at)
 }
 
 /// What the consumers will ask of a slow table by the time a raise made now is there: growth goes on, and what the table
@@ -74,8 +76,12 @@ pub(super) fn by_then(
     inputs: &[SinkInputs],
     memory: &Memory,
 ) -> Option<SinkInputs> {
-    let known = memory.settling.get(&ResourceId::Table(sink.table.to_owned()).to_string())?;
-    let takes = known.took.iter().map(|change| change.value).reduce(f64::max).filter(|takes| *takes > SLOW)?;
+    let takes = known(memory, sink.table)?
+        .took
+        .iter()
+        .map(|change| change.value)
+        .reduce(f64::max)
+        .filter(|takes| *takes > SLOW)?;
     let horizon = forecast::horizon(cycle.policy, takes);
     let most = inputs.iter().max_by(|one, other| one.records.total_cmp(&other.records))?;
     let growth = cycle.growing.map_or(0.0, |growth| growth.per_minute);

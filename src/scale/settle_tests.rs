@@ -4,9 +4,9 @@ use jiff::SignedDuration;
 
 use super::{
     guards,
-    tests::{Load, Scene, factor, held, shards, write},
+    tests::{Load, Scene, factor, held, shards, slow_consumer, write},
 };
-use crate::model::{CapacityUnits, LifecycleStatus, Point, ShardCount, Signals};
+use crate::model::{LifecycleStatus, Point, Signals};
 
 const WRITES: &str = "table/alleycat-races writeCapacity";
 
@@ -74,13 +74,7 @@ fn a_transition_of_somebody_else_says_nothing_of_our_raises() {
 
 /// A consumer that is behind, on a table that carries more of its invocations and is being changed.
 fn behind(raised: bool) -> super::Sizing {
-    let mut scene = Scene::new();
-    scene.stream().open_shards = ShardCount(2);
-    scene.set_write(4000, 2000);
-    scene.table().capacity.read = CapacityUnits(400);
-    let healthy =
-        Load { invocations: (2.0, 10.0), duration_ms: (900.0, 13.0), write: 96.0, index_write: 48.0, ..Load::race() };
-    scene.cycle(&healthy);
+    let (mut scene, healthy) = slow_consumer();
     if raised {
         guards::note_change(&mut scene.memory, WRITES, true, scene.now - SignedDuration::from_secs(45));
     }

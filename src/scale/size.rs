@@ -85,7 +85,8 @@ pub fn size(
     let fanned = cycle.readers.iter().filter(|reader| reader.mapping.source_arn != live.arn).count();
     let sharing = pipeline.consumers.len() + pipeline.external_consumers.len() - fanned;
     let (load, terms) = (&cycle.load, &mut sizing.terms);
-    let demand = stream::demand(pipeline, policy, live, (load, sharing), &forecast, for_consumers, terms);
+    let expected = (&forecast, cycle.growing);
+    let demand = stream::demand(pipeline, policy, live, (load, sharing), expected, for_consumers, terms);
     let wanted = cycle.wanted(&demand, memory);
 
     let mut lowered = cycle.size_sinks(&wanted, memory, &mut sizing);

@@ -13,7 +13,7 @@ use crate::{
 
 use super::{
     Term,
-    forecast::{self, Expected},
+    forecast::{Expected, Growth},
 };
 
 /// Shared reads of a shard, bytes/s (Kinesis developer guide, "Quotas and limits": 2 MiB/s), with 10 % air.
@@ -47,12 +47,11 @@ pub(super) fn demand(
     policy: &ScalingPolicy,
     stream: &StreamFacts,
     (load, sharing): (&StreamLoad, usize),
-    expected: &Expected,
+    (expected, growing): (&Expected, Option<Growth>),
     for_consumers: f64,
     terms: &mut Vec<Term>,
 ) -> ShardDemand {
     let why = &expected.why;
-    let growing = forecast::growing(policy, load, stream.open_shards);
     let expected = growing.map_or(expected.records, |growth| growth.records.max(expected.records));
     let growth = if load.offered > 0.0 { expected / load.offered } else { 1.0 };
     let bytes = load.offered_bytes * growth;

@@ -398,8 +398,8 @@ fn consumers_are_not_raised_into_a_throttled_sink() {
     assert!(write(&sizing).is_some_and(|units| units > 113), "the sink is raised instead");
 }
 
-#[test]
-fn a_slow_consumer_gets_more_slots_once_the_table_carries_them() {
+/// A table that carries every factor, and what a slow consumer does in a good minute.
+pub(super) fn slow_consumer() -> (Scene, Load) {
     let mut scene = Scene::new();
     scene.stream().open_shards = ShardCount(2);
     scene.set_write(4000, 2000);
@@ -407,6 +407,12 @@ fn a_slow_consumer_gets_more_slots_once_the_table_carries_them() {
     let healthy =
         Load { invocations: (2.0, 10.0), duration_ms: (900.0, 13.0), write: 96.0, index_write: 48.0, ..Load::race() };
     scene.cycle(&healthy);
+    (scene, healthy)
+}
+
+#[test]
+fn a_slow_consumer_gets_more_slots_once_the_table_carries_them() {
+    let (mut scene, healthy) = slow_consumer();
     let behind = Load { age_seconds: 120.0, invocations: (1.1, 10.0), ..healthy };
     let (findings, sizing) = scene.cycle(&behind);
     assert!(factor(&sizing, "leaderboard").is_some_and(|factor| factor > 1), "{findings:?} {:?}", sizing.holds);
