@@ -112,17 +112,20 @@ fn throttles_from_before_a_slow_raise_was_there_do_not_raise_again() {
 }
 
 #[test]
-fn a_growth_that_will_be_rejected_raises_the_shards_whatever_the_table() {
-    let of = |grow: fn(&mut Signals)| {
+fn a_growth_that_will_be_rejected_raises_the_shards_unless_the_table_throttles() {
+    let of = |throttles: f64, grow: fn(&mut Signals)| {
         let mut scene = Scene::new();
         scene.set_write(4000, 2000);
         scene.table().status = LifecycleStatus::Updating;
-        let mut signals = scene.signals(&Load { records: 650.0, ..Load::race() });
+        let mut signals = scene.signals(&Load { records: 650.0, throttles, ..Load::race() });
         grow(&mut signals);
         scene.cycle_on(&signals).1
     };
-    assert_eq!(shards(&of(ramp)), Some(2), "780, 910 and soon 1,200 records/s on one shard");
-    let step = of(|signals| grow(signals, 1.0));
+    assert_eq!(shards(&of(0.0, ramp)), Some(2), "780, 910 and soon 1,200 records/s on one shard");
+    let throttled = of(50.0, ramp);
+    assert_eq!(shards(&throttled), None, "more shards are more writers, and nothing is lost yet");
+    assert!(held(&throttled, "sink-first"), "{:?}", throttled.holds);
+    let step = of(0.0, |signals| grow(signals, 1.0));
     assert_eq!(shards(&step), None, "one minute is no growth that goes on: {:?}", step.holds);
     assert!(held(&step, "sink-first"), "{:?}", step.holds);
 }

@@ -145,16 +145,21 @@ impl Cycle<'_> {
             let Some((_, highest)) = raised.max_by_key(|(_, factor)| **factor) else { break };
             *highest = ParallelizationFactor(highest.get() - 1);
         }
-        if !self.loses() && !self.fits(&wanted, Room::Bound) {
+        if !self.will_lose() && !self.fits(&wanted, Room::Bound) {
             wanted.shards = current.shards;
         }
         wanted
     }
 
-    /// Records are rejected, or will be before a reshard decided now is done. What is rejected is lost: then the shards do
-    /// not wait for the table.
+    /// Records are rejected. What is rejected is lost: then the shards wait for nothing.
     fn loses(&self) -> bool {
-        self.load.rejecting || self.load.flooded || self.growing.is_some_and(|growth| growth.overflows(&self.load))
+        self.load.rejecting || self.load.flooded
+    }
+
+    /// Records are rejected, or will be before a reshard decided now is done: then the shards do not wait for room in
+    /// the table.
+    fn will_lose(&self) -> bool {
+        self.loses() || self.growing.is_some_and(|growth| growth.overflows(&self.load))
     }
 
     fn next_shards(&self, wanted: ShardCount) -> ShardCount {
@@ -405,21 +410,21 @@ impl Cycle<'_> {
             let frees = ledger::frees_at(&memory.reshards, self.now);
             return refuse_until("quota", "all ten UpdateShardCount calls of 24 h are used", frees);
         }
-        if !self.loses() {
+        if !self.will_lose() {
             if wanted.shards <= live {
                 return refuse("sink-limit", "no write capacity inside the bounds carries what more shards invoke");
             }
             if self.load.accepted < SEEN * self.load.offered && !self.sinks.is_empty() {
                 return refuse("sink-first", "what this load writes to the tables is not known yet");
             }
-            if self.throttled {
-                // Whatever the fit says: what throttles now does not carry more readers.
-                return refuse("sink-first", "a table throttles, and more shards are more writers");
-            }
-            // A table is raised in the same pass, by the call before: it is there long before the new shards are.
-            if !self.fits_soon(wanted, targets) {
-                return refuse("sink-first", "the table is raised before its writers");
-            }
+        }
+        if self.throttled && !self.loses() {
+            // Whatever the fit says: what throttles now does not carry more readers.
+            return refuse("sink-first", "a table throttles, and more shards are more writers");
+        }
+        // A table is raised in the same pass, by the call before: it is there long before the new shards are.
+        if !self.will_lose() && !self.fits_soon(wanted, targets) {
+            return refuse("sink-first", "the table is raised before its writers");
         }
         let value = self.next_shards(demand.wanted);
         Ok((value > live).then(|| Target { value, reason: demand.reason.clone() }))
