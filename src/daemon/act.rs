@@ -9,7 +9,7 @@ use crate::{
     memory::{Attempt, Memory},
     model::{ErrorClass, Facts, Failure, ResourceId},
     plan::{Action, Change, MappingChange, Plan, Step},
-    scale::Hold,
+    scale::{Hold, SHOWN_AFTER},
     spec::Pipeline,
 };
 
@@ -108,8 +108,12 @@ fn resumes(step: &Step) -> bool {
 fn resting(memory: &Memory, on: &ResourceId, step: &Step, now: Timestamp) -> Option<String> {
     let attempt = memory.attempts.get(&on.to_string())?;
     let rests = now < attempt.not_before && (attempt.whole_resource || attempt.step == *step) && !resumes(step);
-    let why = if attempt.accepted >= ACCEPTED_IN_VAIN { "NotConverging: accepted without effect" } else { "refused" };
-    rests.then(|| format!("{on}: the last call was {why}; tried again at {}", attempt.not_before))
+    let why = match attempt.accepted {
+        ACCEPTED_IN_VAIN.. => "was NotConverging: accepted without effect",
+        1.. => "may not show its effect yet",
+        0 => "was refused",
+    };
+    rests.then(|| format!("{on}: the last call {why}; tried again at {}", attempt.not_before))
 }
 
 /// Takes note of what became of a call.
@@ -117,13 +121,15 @@ pub fn note(memory: &mut Memory, step: &Step, result: &Result<(), Failure>, now:
     let key = resource(step).to_string();
     let before =
         memory.attempts.get(&key).filter(|attempt| attempt.step == *step).map_or(0, |attempt| attempt.accepted);
-    let accepted = if result.is_ok() { before + 1 } else { before };
-    let class = result.as_ref().err().map(|failure| failure.class);
-    let whole_resource = matches!(class, Some(ErrorClass::Denied | ErrorClass::Forbidden));
     // A used-up budget or a setting that AWS does not take says nothing about another value: a raise stays possible
     // after a refused decrease.
-    let refused = whole_resource || matches!(class, Some(ErrorClass::QuotaExhausted | ErrorClass::Invalid));
-    let rest = if refused || accepted >= ACCEPTED_IN_VAIN { REST } else { SignedDuration::ZERO };
+    let (accepted, rest, whole_resource) = match result.as_ref().map_err(|failure| failure.class) {
+        Err(ErrorClass::Denied | ErrorClass::Forbidden) => (0, REST, true),
+        Err(ErrorClass::QuotaExhausted | ErrorClass::Invalid) => (0, REST, false),
+        Ok(()) if before + 1 < ACCEPTED_IN_VAIN => (before + 1, SHOWN_AFTER, true),
+        Ok(()) => (before + 1, REST, false),
+        Err(_) => (before, SignedDuration::ZERO, false),
+    };
     let not_before = now.checked_add(rest).unwrap_or(now);
     memory.attempts.insert(key, Attempt { step: step.clone(), accepted, not_before, whole_resource });
 }
@@ -256,6 +262,16 @@ mod tests {
         let there = facts("ACTIVE", "ACTIVE", "");
         assert_eq!(chosen(&other, &there, &memory, 599), [read::<Step>(reshard(2))]);
         assert_eq!(chosen(&other, &there, &memory, 600).len(), 2);
+    }
+
+    #[test]
+    fn a_resource_rests_until_the_call_that_was_accepted_shows() {
+        let mut memory = Memory::empty();
+        note(&mut memory, &read(capacity(9)), &Ok(()), at(0));
+        let more = plan(&[scale(&table(), capacity(12)), scale(&stream(), reshard(2))]);
+        let stale = facts("ACTIVE", "ACTIVE", "");
+        assert_eq!(chosen(&more, &stale, &memory, 15), [read::<Step>(reshard(2))]);
+        assert_eq!(chosen(&more, &stale, &memory, 45).len(), 2, "in time for the next pass");
     }
 
     #[test]

@@ -230,7 +230,8 @@ pub struct Attempt {
     pub accepted: u32,
     /// Not tried again before this.
     pub not_before: Timestamp,
-    /// Whether `not_before` holds for every step on the resource (no permission), or for this very step only.
+    /// Whether `not_before` holds for every step on the resource (no permission, or its effect is yet to show), or for
+    /// this very step only.
     pub whole_resource: bool,
 }
 

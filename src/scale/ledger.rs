@@ -18,9 +18,9 @@ pub const MAX_RESHARDS_PER_DAY: u32 = 10;
 /// The tag's value when no call was made: set on creation, so that a lost store is not taken for a lost ledger.
 pub const COLD_LEDGER_TAG: &str = "none";
 
-/// A pending reshard that AWS never started is given up after this long: an accepted call shows UPDATING at once, in an
-/// answer that may be half a minute old (assumption).
-pub(super) const PENDING_FOR: SignedDuration = SignedDuration::from_secs(45);
+/// What AWS accepted shows at once, in an answer that may be half a minute old (assumption): before, no other call is made
+/// on the resource; after, a pending reshard that AWS never started is given up.
+pub const SHOWN_AFTER: SignedDuration = SignedDuration::from_secs(45);
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Slack against clocks that differ from AWS's: an entry counts a minute longer than AWS counts it.
 pub(super) const SLACK: SignedDuration = SignedDuration::from_mins(1);
@@ -145,7 +145,7 @@ fn again(memory: &mut Memory, mut seen: StreamSeen, stream: &StreamFacts, now: T
         memory.last_change.insert(super::guards::SHARDS.to_owned(), now);
         return StreamSeen { open_shards: stream.open_shards, pending_target: None, pending_since: None, at: now };
     }
-    if seen.pending_since.is_some_and(|since| now >= since + PENDING_FOR) {
+    if seen.pending_since.is_some_and(|since| now >= since + SHOWN_AFTER) {
         (seen.pending_target, seen.pending_since) = (None, None);
     }
     seen

@@ -34,8 +34,8 @@ pub use break_glass::{MAX_MODE_SWITCHES_PER_DAY, note_stream_mode, note_stream_m
 pub use decide::{decide, replay};
 pub use learn::learn;
 pub use ledger::{
-    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, ledger_tag, note_pending, note_refused, note_reshard, remember, resharded,
-    reshards_used,
+    COLD_LEDGER_TAG, MAX_RESHARDS_PER_DAY, SHOWN_AFTER, ledger_tag, note_pending, note_refused, note_reshard, remember,
+    resharded, reshards_used,
 };
 pub use size::size;
 pub use targets::{CapacityTarget, ConsumerTargets, Hold, Sizing, Split, TableTargets, Target, Targets, Term};

@@ -259,7 +259,7 @@ impl Case<'_> {
     /// - an UpdateShardCount for quota when somebody else's reshard may have gone unseen, once: until it is
     ///   remembered as exhausted for an hour (unless the store, where that is remembered, is lost);
     /// - a call right after one whose answer was lost: it may find its effect there already, in transition;
-    /// - the second copy of a call that the world delivers twice.
+    /// - the second copy of a call that the world delivers twice, and the tag that takes such a reshard back.
     fn refusals(&mut self) {
         let mut exhausted: Option<Timestamp> = None;
         let mut found = Vec::new();
@@ -283,13 +283,18 @@ impl Case<'_> {
                     |it: &&Mutation| (it.at, &it.operation, &it.resource) == (one.at, &one.operation, &one.resource);
                 self.ours().filter(same).any(|it| it.refused.is_none())
             };
+            let after_doubled = mutation.operation == "kinesis:AddTagsToStream"
+                && self.ours().any(|it| {
+                    let just = mutation.at.duration_since(it.at) <= SignedDuration::from_secs(1) && it.at < mutation.at;
+                    just && it.refused.is_some() && it.operation == "kinesis:UpdateShardCount" && doubled(it)
+                });
             let quota = mutation.message.contains("24-hour") || mutation.message.contains("decreases are limited");
             if quota && mutation.operation == "kinesis:UpdateShardCount" {
                 exhausted = Some(mutation.at);
                 if self.scenario.is_alone() && self.scenario.existing == Existing::None {
                     found.push(("quota", format!("{mutation:?}")));
                 }
-            } else if meddled(60) || doubled(mutation) {
+            } else if meddled(60) || doubled(mutation) || after_doubled {
             } else {
                 found.push(("refused", format!("{code} {mutation:?}")));
             }
@@ -468,7 +473,8 @@ impl Case<'_> {
     }
 
     /// Minutes that the operator may need once traffic is steady and nothing waits: the longest window and the drained
-    /// time, some for raises to show, and another cool-down for each halving of the shards but the first.
+    /// time, some for raises to show, and another cool-down for each halving of the shards but the first. Metrics that are
+    /// later than the policy says must have been so for an hour without a gap before they are taken for news.
     fn needed(&self) -> i64 {
         let policy = &self.scenario.policy;
         let windows = policy
@@ -478,7 +484,8 @@ impl Case<'_> {
         let halvings = i64::from(self.scenario.pipeline.stream.shards.max.get().ilog2());
         let seconds = i64::from(windows) + i64::from(policy.drained_for_seconds);
         let each = i64::from(policy.shard_cooldown_seconds).max(300) + i64::from(policy.metric_delay_seconds) * 2;
-        (seconds + halvings * each) / 60 + 20
+        let late = self.scenario.world.timings.metric_delay > f64::from(policy.metric_delay_seconds);
+        (seconds + halvings * each) / 60 + 20 + if late { 60 } else { 0 }
     }
 
     /// Since when traffic has been steady and nothing waited for longer than three minutes.
@@ -558,43 +565,4 @@ fn bounds(pipeline: &Pipeline, twin: &alleycat_operator::twin::Twin, change: &Ch
     };
     let of = if change.field == "readCapacity" { read } else { write };
     Some((of.min.get(), of.max.get()))
-}
-
-/// All that helps to understand a run.
-pub fn story(scenario: &Scenario, played: &Played) -> String {
-    let mut lines = vec![format!("{scenario:#?}")];
-    lines.extend(played.log.iter().cloned());
-    lines.push("--- AWS's side".to_owned());
-    let audit = played.twin.audit();
-    let mut events: Vec<(Timestamp, String)> = audit
-        .mutations
-        .iter()
-        .map(|it| {
-            let whose = if it.foreign { "FOREIGN " } else { "" };
-            let refused = it.refused.as_ref().map_or_else(String::new, |code| format!(" {code}: {}", it.message));
-            (it.at, format!("{whose}{} {}{refused}", it.operation, it.resource))
-        })
-        .collect();
-    let history = audit.history.iter();
-    events.extend(history.map(|it| (it.at, format!("  {} {} {} -> {}", it.resource, it.field, it.from, it.to))));
-    let mut before = Sample::default();
-    for sample in &played.samples {
-        let text = format!(
-            "    +{} records, +{} rejected, waiting {:?}, +{} throttled writes",
-            sample.accepted - before.accepted,
-            sample.rejected - before.rejected,
-            sample.waiting,
-            sample.throttles - before.throttles
-        );
-        events.push((sample.at, text));
-        before = sample.clone();
-    }
-    events.sort_by_key(|(at, _)| *at);
-    lines.extend(events.into_iter().map(|(at, text)| format!("{at} {text}")));
-    if let Some(last) = &played.last {
-        lines.push(format!("--- the last pass: holds {:#?}\nterms {:?}", last.sizing.holds, last.sizing.terms));
-    }
-    let totals: BTreeMap<_, _> = played.twin.plane().totals().functions.iter().collect();
-    lines.push(format!("{totals:#?}\ncalm from {} to {}", scenario.calm(), scenario.end()));
-    lines.join("\n")
 }

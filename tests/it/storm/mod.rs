@@ -8,6 +8,7 @@ mod checks;
 pub mod play;
 pub mod rng;
 mod scenario;
+mod story;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -46,7 +47,7 @@ fn run(seed: u64, twice: bool, tell: bool) -> (Vec<String>, Tally) {
         }
     }
     if tell {
-        eprintln!("{}", checks::story(&scenario, &played));
+        eprintln!("{}", story::story(&scenario, &played));
     }
     (broken, tally)
 }
