@@ -12,6 +12,7 @@ use super::state::{Presence, presence};
 use crate::{
     model::{ErrorClass, Facts, Failure, MappingState, ResourceId},
     plan::{Action, Change, Plan, Risk, Step},
+    scale::SHOWN_AFTER,
     spec::Pipeline,
 };
 
@@ -196,9 +197,8 @@ impl Machine {
         let Err(failure) = result else {
             attempts.accepted += 1;
             attempts.last = None;
-            // Describe calls lag: the same call at once would only be refused.
-            let pause = doubled(attempts.accepted, LONGEST_POLL);
-            attempts.not_before = now.checked_add(pause).unwrap_or(now);
+            // Describe calls lag: the same call before would only be refused.
+            attempts.not_before = now.checked_add(SHOWN_AFTER).unwrap_or(now);
             return;
         };
         attempts.given_up = match failure.class {

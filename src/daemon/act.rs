@@ -111,7 +111,7 @@ fn resting(memory: &Memory, on: &ResourceId, step: &Step, now: Timestamp) -> Opt
     let why = match attempt.accepted {
         ACCEPTED_IN_VAIN.. => "was NotConverging: accepted without effect",
         1.. => "may not show its effect yet",
-        0 => "was refused",
+        0 => "failed",
     };
     rests.then(|| format!("{on}: the last call {why}; tried again at {}", attempt.not_before))
 }
@@ -128,6 +128,7 @@ pub fn note(memory: &mut Memory, step: &Step, result: &Result<(), Failure>, now:
         Err(ErrorClass::QuotaExhausted | ErrorClass::Invalid) => (0, REST, false),
         Ok(()) if before + 1 < ACCEPTED_IN_VAIN => (before + 1, SHOWN_AFTER, true),
         Ok(()) => (before + 1, REST, false),
+        Err(class) if class.effect_unknown() => (before, SHOWN_AFTER, true),
         Err(_) => (before, SignedDuration::ZERO, false),
     };
     let not_before = now.checked_add(rest).unwrap_or(now);
