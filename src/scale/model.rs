@@ -12,6 +12,11 @@ use crate::memory::SinkSample;
 
 /// Explanations whose error is within this factor of the best one cannot be told from it.
 const INDISTINCT: f64 = 1.10;
+/// An explanation is wrong about a minute by this share of it or by more alike: that a few minutes are miscounted, as
+/// the records of a consumer that catches up are, says nothing against what explains the others.
+const WRONG: f64 = 0.5;
+/// Below this share of the mean minute's units, errors are not held against the minute's own.
+const LITTLE: f64 = 0.1;
 /// Rounds of reweighting towards the least absolute error.
 const ROUNDS: u32 = 8;
 /// Keeps near-collinear columns solvable; relative to the column's own square.
@@ -150,40 +155,42 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
         .collect();
     let last = names.len();
     let mean = table.iter().map(|row| row[last]).sum::<f64>() / rows.len() as f64;
+    let scales: Vec<f64> = table.iter().map(|row| row[last].max(LITTLE * mean)).collect();
     let mut found: Vec<(Explanation, f64)> = Vec::new();
     for subset in 1_u32..(1 << names.len()) {
         let chosen: Vec<usize> = (0..names.len()).filter(|index| subset & (1 << index) != 0).collect();
-        let Some(solution) = least_absolute(&table, &chosen, 0.01 * mean) else { continue };
+        let Some(solution) = least_absolute(&table, &chosen, &scales) else { continue };
         if solution.iter().any(|coefficient| *coefficient < 0.0) {
             continue;
         }
         let error = table
             .iter()
-            .map(|row| {
+            .zip(&scales)
+            .map(|(row, scale)| {
                 let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
-                (row[last] - said).abs()
+                ((row[last] - said) / scale).abs().min(WRONG)
             })
             .sum::<f64>();
         let coefficients = chosen.iter().zip(&solution).map(|(index, c)| (names[*index].clone(), *c)).collect();
         found.push((Explanation { coefficients }, error));
     }
     found.sort_by(|a, b| a.1.total_cmp(&b.1));
-    // Two per cent of the mean a minute is measuring noise: errors below it are all the same.
-    let noise = 0.02 * mean * rows.len() as f64;
+    // Two per cent a minute is measuring noise: errors below it are all the same.
+    let noise = 0.02 * rows.len() as f64;
     let limit = found.first().map_or(0.0, |(_, error)| error * INDISTINCT + noise);
     found.retain(|(_, error)| *error <= limit);
     found
 }
 
-/// The coefficients of least absolute error: a burst in a few minutes does not move them, as it would move
-/// least squares. Iteratively reweighted least squares; errors below `noise` weigh alike.
-fn least_absolute(table: &[Vec<f64>], chosen: &[usize], noise: f64) -> Option<Vec<f64>> {
-    let mut weights = vec![1.0; table.len()];
+/// The coefficients of least absolute error, each in shares of its row's scale: a burst in a few minutes does not move
+/// them, as it would move least squares. Iteratively reweighted least squares; errors below a hundredth weigh alike.
+fn least_absolute(table: &[Vec<f64>], chosen: &[usize], scales: &[f64]) -> Option<Vec<f64>> {
+    let mut weights: Vec<f64> = scales.iter().map(|scale| 1.0 / (scale * scale).max(1e-9)).collect();
     let mut solution = least_squares(table, chosen, &weights)?;
     for _ in 0..ROUNDS {
-        for (row, weight) in table.iter().zip(&mut weights) {
+        for ((row, scale), weight) in table.iter().zip(scales).zip(&mut weights) {
             let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
-            *weight = 1.0 / (row[row.len() - 1] - said).abs().max(noise).max(1e-9);
+            *weight = 1.0 / (scale * (row[row.len() - 1] - said).abs().max(0.01 * scale)).max(1e-9);
         }
         let next = least_squares(table, chosen, &weights)?;
         // The same solution has the same weights: no further round changes it.
