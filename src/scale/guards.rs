@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     memory::{Memory, Recommendation},
-    model::{CapacityFacts, ResourceId, Signals},
+    model::{CapacityFacts, CapacityUnits, ResourceId, Signals},
     spec::{Freeze, ScalingPolicy},
 };
 
@@ -28,6 +28,10 @@ const DECREASE_EVERY: SignedDuration = SignedDuration::from_secs(3600);
 const COVERED: f64 = 0.8;
 /// Below this share of the window's highest recommendation the newest one says that it will fall further.
 const STILL_FALLING: f64 = 0.9;
+/// Below this share it falls so fast that the bottom is near: the hour's decrease is kept for it.
+const FALLING_FAST: f64 = 0.6;
+/// A decrease on the way down leaves at most this share: the bottom may have to wait an hour for it.
+const WORTH_A_STOP: f64 = 0.75;
 
 /// What is raised again within this time was lowered too soon.
 const TOO_SOON: SignedDuration = SignedDuration::from_hours(1);
@@ -120,9 +124,36 @@ pub(super) fn highest(memory: &Memory, field: &str, window: SignedDuration, now:
 /// What a field may be lowered to: the highest recommendation of the window, but not while it is still falling.
 /// Operations are scarce: one to the bottom is better than two on the way.
 pub(super) fn lower_to(memory: &Memory, field: &str, window: SignedDuration, now: Timestamp) -> Option<f64> {
+    falls_to(memory, field, window, STILL_FALLING, now)
+}
+
+/// The highest recommendation of the window, unless the newest is below that share of it.
+fn falls_to(memory: &Memory, field: &str, window: SignedDuration, share: f64, now: Timestamp) -> Option<f64> {
     let (_, highest) = range(memory, field, window, now)?;
     let latest = memory.recommendations.get(field)?.last()?.value;
-    (latest >= STILL_FALLING * highest).then_some(highest)
+    (latest >= share * highest).then_some(highest)
+}
+
+/// What a capacity may be lowered to: as [`lower_to`], and on a long way down once an hour, when AWS allows it whatever
+/// was used of the day's decreases, and when it saves enough.
+pub(super) fn lower_capacity_to(
+    memory: &Memory,
+    field: &str,
+    capacity: &CapacityFacts,
+    live: CapacityUnits,
+    window: SignedDuration,
+    now: Timestamp,
+) -> Option<f64> {
+    let on_the_way = || {
+        let value = falls_to(memory, field, window, FALLING_FAST, now)?;
+        (hour_passed(capacity, now) && value <= WORTH_A_STOP * live.get() as f64).then_some(value)
+    };
+    lower_to(memory, field, window, now).or_else(on_the_way)
+}
+
+/// Whether AWS allows a decrease because the last is an hour ago.
+fn hour_passed(capacity: &CapacityFacts, now: Timestamp) -> bool {
+    capacity.last_decrease.is_none_or(|at| now >= at + DECREASE_EVERY + SignedDuration::from_mins(1))
 }
 
 /// What has been recommended within this time tells whether a field rises.
@@ -143,8 +174,7 @@ pub(super) fn decrease_allowed(policy: &ScalingPolicy, capacity: &CapacityFacts,
     let today = now.to_zoned(TimeZone::UTC).date();
     let fresh_day = capacity.last_decrease.is_none_or(|at| at.to_zoned(TimeZone::UTC).date() != today);
     let used = if fresh_day { 0 } else { capacity.decreases_today };
-    used < FREE_DECREASES.saturating_sub(policy.reserved_decreases)
-        || capacity.last_decrease.is_none_or(|at| now >= at + DECREASE_EVERY + SignedDuration::from_mins(1))
+    used < FREE_DECREASES.saturating_sub(policy.reserved_decreases) || hour_passed(capacity, now)
 }
 
 /// Until when the spec's freeze windows forbid to raise and to lower, where they do now.
@@ -207,7 +237,7 @@ pub(super) fn lowering_forbidden(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::CapacityUnits, spec::policy};
+    use crate::spec::policy;
 
     fn at(minute: i64) -> Timestamp {
         // 2027-01-15 08:00 UTC and `minute` minutes.
@@ -262,5 +292,25 @@ mod tests {
         assert!(!decrease_allowed(&policy, &capacity(4, Some(at(-59))), at(0)));
         assert!(decrease_allowed(&policy, &capacity(4, Some(at(-61))), at(0)));
         assert!(decrease_allowed(&policy, &capacity(4, Some(at(-9 * 60))), at(0)), "that was yesterday");
+    }
+
+    #[test]
+    fn a_capacity_stops_on_a_long_way_down_once_an_hour_when_that_saves_enough() {
+        let window = SignedDuration::from_mins(15);
+        // Each minute has this share of the minute before.
+        let lowered = |share: f64, live: u64, decreased: Option<i64>| {
+            let mut memory = Memory::empty();
+            let load = |minute: i64| 1000.0 * share.powf(minute as f64);
+            (0..=30).for_each(|minute| recommend(&mut memory, "x", load(minute), window, at(minute)));
+            let (read, write) = (CapacityUnits(1), CapacityUnits(live));
+            let last_decrease = decreased.map(|minute| at(30 - minute));
+            let capacity = CapacityFacts { read, write, decreases_today: 4, last_decrease };
+            lower_capacity_to(&memory, "x", &capacity, write, window, at(30)).map(f64::round)
+        };
+        assert_eq!(lowered(0.98, 1000, Some(61)), Some(724.0), "the highest of the last quarter of an hour");
+        assert_eq!(lowered(0.98, 1000, Some(59)), None, "the hour's decrease is used");
+        assert_eq!(lowered(0.98, 900, None), None, "a stop that saves a fifth delays the bottom for little");
+        assert_eq!(lowered(0.96, 1000, None), None, "at 56 % a window the bottom is near");
+        assert_eq!(lowered(0.995, 1000, Some(1)), Some(923.0), "what hardly falls is at its bottom");
     }
 }

@@ -261,7 +261,7 @@ pub(super) fn decide(
         if short || need.value.get() as f64 > live.get() as f64 * DEAD_BAND {
             *slot = Some(Target { value: need.value, reason: need.reason });
             targets.raises = true;
-        } else if let Some(highest) = guards::lower_to(memory, &field, keep, now) {
+        } else if let Some(highest) = guards::lower_capacity_to(memory, &field, &sink.capacity, live, keep, now) {
             let value = bounds.clamp(CapacityUnits(highest as u64));
             if value.get() as f64 <= live.get() as f64 * (1.0 - policy.minimum_decrease) {
                 lower.push((side, value, field));
