@@ -155,7 +155,7 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
         .collect();
     let last = names.len();
     let mean = table.iter().map(|row| row[last]).sum::<f64>() / rows.len() as f64;
-    let scales: Vec<f64> = table.iter().map(|row| row[last].max(LITTLE * mean)).collect();
+    let scales: Vec<f64> = table.iter().map(|row| row[last].max(LITTLE * mean).max(f64::MIN_POSITIVE)).collect();
     let mut found: Vec<(Explanation, f64)> = Vec::new();
     for subset in 1_u32..(1 << names.len()) {
         let chosen: Vec<usize> = (0..names.len()).filter(|index| subset & (1 << index) != 0).collect();
