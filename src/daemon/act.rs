@@ -267,12 +267,15 @@ mod tests {
 
     #[test]
     fn a_resource_rests_until_the_call_that_was_accepted_shows() {
-        let mut memory = Memory::empty();
-        note(&mut memory, &read(capacity(9)), &Ok(()), at(0));
-        let more = plan(&[scale(&table(), capacity(12)), scale(&stream(), reshard(2))]);
-        let stale = facts("ACTIVE", "ACTIVE", "");
-        assert_eq!(chosen(&more, &stale, &memory, 15), [read::<Step>(reshard(2))]);
-        assert_eq!(chosen(&more, &stale, &memory, 45).len(), 2, "in time for the next pass");
+        let perhaps = [ErrorClass::Unreachable, ErrorClass::ServerError].map(|class| Err(failure(class)));
+        for result in std::iter::once(Ok(())).chain(perhaps) {
+            let mut memory = Memory::empty();
+            note(&mut memory, &read(capacity(9)), &result, at(0));
+            let more = plan(&[scale(&table(), capacity(12)), scale(&stream(), reshard(2))]);
+            let stale = facts("ACTIVE", "ACTIVE", "");
+            assert_eq!(chosen(&more, &stale, &memory, 15), [read::<Step>(reshard(2))], "{result:?}");
+            assert_eq!(chosen(&more, &stale, &memory, 45).len(), 2, "in time for the next pass");
+        }
     }
 
     #[test]

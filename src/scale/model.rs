@@ -15,7 +15,7 @@ const INDISTINCT: f64 = 1.10;
 /// An explanation is wrong about a minute by this share of it or by more alike: that a few minutes are miscounted, as
 /// the records of a consumer that catches up are, says nothing against what explains the others.
 const WRONG: f64 = 0.75;
-/// Below this share of the mean minute's units, errors are not held against the minute's own.
+/// A minute's error is held against its own units, and against no less than this share of the mean minute's.
 const LITTLE: f64 = 0.1;
 /// Rounds of reweighting towards the least absolute error.
 const ROUNDS: u32 = 8;
@@ -166,10 +166,7 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
         let error = table
             .iter()
             .zip(&scales)
-            .map(|(row, scale)| {
-                let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
-                ((row[last] - said) / scale).abs().min(WRONG)
-            })
+            .map(|(row, scale)| wrong_by(row, *scale, &chosen, &solution).min(WRONG))
             .sum::<f64>();
         let coefficients = chosen.iter().zip(&solution).map(|(index, c)| (names[*index].clone(), *c)).collect();
         found.push((Explanation { coefficients }, error));
@@ -182,6 +179,12 @@ fn explain(rows: &[&SinkSample], names: &[String], value: impl Fn(&SinkSample) -
     found
 }
 
+/// How far coefficients are from a row's value, the last column, in shares of its scale.
+fn wrong_by(row: &[f64], scale: f64, chosen: &[usize], solution: &[f64]) -> f64 {
+    let said: f64 = chosen.iter().zip(solution).map(|(index, c)| c * row[*index]).sum();
+    ((row[row.len() - 1] - said) / scale).abs()
+}
+
 /// The coefficients of least absolute error, each in shares of its row's scale: a burst in a few minutes does not move
 /// them, as it would move least squares. Iteratively reweighted least squares; errors below a hundredth weigh alike, and
 /// minutes that the round before was wrong about weigh still less.
@@ -190,8 +193,7 @@ fn least_absolute(table: &[Vec<f64>], chosen: &[usize], scales: &[f64]) -> Optio
     let mut solution = least_squares(table, chosen, &weights)?;
     for _ in 0..ROUNDS {
         for ((row, scale), weight) in table.iter().zip(scales).zip(&mut weights) {
-            let said: f64 = chosen.iter().zip(&solution).map(|(index, c)| c * row[*index]).sum();
-            let share = ((row[row.len() - 1] - said) / scale).abs().max(0.01);
+            let share = wrong_by(row, *scale, chosen, &solution).max(0.01);
             *weight = (WRONG / share).min(1.0) / (scale * scale * share).max(1e-9);
         }
         let next = least_squares(table, chosen, &weights)?;
